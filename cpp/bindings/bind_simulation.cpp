@@ -1,0 +1,139 @@
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <string>
+
+#include <pybind11/stl.h>
+
+#include "arrays.hpp"
+#include "bindings.hpp"
+#include "monitor.hpp"
+#include "simulation.hpp"
+
+namespace deeplinear::bindings {
+
+namespace {
+
+Method method_of(const std::string& name) {
+  if (name == "euler") return Method::euler;
+  if (name == "rk4") return Method::rk4;
+  if (name == "dopri5") return Method::dopri5;
+  throw std::invalid_argument("method is unknown");
+}
+
+// Allocates the array of a record, filled with NaN, and returns where the core finds it.
+double* allocate(const std::string& name, const Problem& problem, const Plan& plan,
+                 Records& records, py::dict& arrays) {
+  const py::ssize_t depth = problem.net.depth();
+  py::ssize_t per_layer = 0;
+  double** place = nullptr;
+  if (name == "risk") place = &records.risk;
+  if (name == "test_risk" && !problem.risk.test.covariance.empty()) place = &records.test_risk;
+  if (name == "distance") place = &records.distance;
+  if (name == "sharpness") place = &records.sharpness;
+  if (name == "lowest_eigenvalue") place = &records.lowest_eigenvalue;
+  if (name == "balancedness") place = &records.balancedness;
+  if (name == "layer_norm") place = &records.layer_norm, per_layer = depth;
+  if (name == "rank_one_gap") place = &records.rank_one_gap, per_layer = depth;
+  if (name == "alignment") place = &records.alignment, per_layer = depth - 1;
+  if (!place) throw std::invalid_argument("record has an unknown name");
+  const bool layered =
+      place == &records.layer_norm || place == &records.rank_one_gap || place == &records.alignment;
+  std::vector<py::ssize_t> shape{plan.runs, plan.records};
+  if (layered) shape.push_back(per_layer);
+  Array<double> array(shape);
+  std::fill_n(array.mutable_data(), array.size(), std::numeric_limits<double>::quiet_NaN());
+  arrays[py::str(name)] = array;
+  return *place = array.mutable_data();
+}
+
+void check(const Plan& plan) {
+  const bool adaptive = plan.method == Method::dopri5;
+  std::int64_t longest = 0;
+  for (std::int64_t run = 0; run < plan.runs; ++run) {
+    if (!(plan.step[run] > 0)) throw std::invalid_argument("step is not positive");
+    if (plan.steps[run] < (adaptive ? 0 : 1)) throw std::invalid_argument("steps is too small");
+    longest = std::max(longest, plan.steps[run]);
+  }
+  // Every slot that a run can reach lies below the number of records.
+  const double span = adaptive ? plan.time : double(longest);
+  const double slots = plan.every > 0 ? std::ceil(span / plan.every) + 1 : 2;
+  if (!(plan.every >= 0) || double(plan.records) < slots) {
+    throw std::invalid_argument("records is too small");
+  }
+  if (adaptive && !(plan.time > 0)) throw std::invalid_argument("time is not positive");
+  if (plan.threads < 1) throw std::invalid_argument("threads is not positive");
+}
+
+template <class Scalar>
+py::dict bind_simulate(const Problem& problem, const Array<Scalar>& weights,
+                       const std::string& method, const Array<double>& step,
+                       const Array<std::int64_t>& steps, const Array<double>& last_step,
+                       double time, const Array<double>& rtol, const Array<double>& atol,
+                       double every, std::int64_t records, const std::vector<std::string>& record,
+                       double tolerance, int threads, const py::object& progress) {
+  const py::ssize_t runs = weights.ndim() == 2 ? weights.shape(0) : 0;
+  require_shape(weights, "weights", {runs, problem.net.parameters});
+  Plan plan;
+  plan.method = method_of(method);
+  plan.runs = runs;
+  plan.step = to_vector(step, "step", runs);
+  plan.steps = to_vector(steps, "steps", runs);
+  plan.last_step = to_vector(last_step, "last_step", runs);
+  plan.time = time;
+  plan.rtol = to_vector(rtol, "rtol", runs);
+  plan.atol = to_vector(atol, "atol", runs);
+  plan.every = every;
+  plan.records = records;
+  plan.tolerance = tolerance;
+  plan.threads = threads;
+  check(plan);
+
+  py::dict arrays;
+  Records places;
+  for (const auto& name : record) allocate(name, problem, plan, places, arrays);
+  Array<Scalar> final_weights({runs, problem.net.parameters});
+  std::copy_n(weights.data(), weights.size(), final_weights.mutable_data());
+  Scalar* W = final_weights.mutable_data();
+  SignalMonitor monitor(progress);
+  Outcome outcome;
+  {
+    py::gil_scoped_release release;
+    outcome = simulate<Scalar>(problem, plan, W, places, std::ref(monitor));
+  }
+  monitor.rethrow(false);
+
+  Array<std::int32_t> status(runs);
+  std::transform(outcome.status.begin(), outcome.status.end(), status.mutable_data(),
+                 [](Status value) { return std::int32_t(value); });
+  Array<std::int64_t> last(runs);
+  std::copy(outcome.last_step.begin(), outcome.last_step.end(), last.mutable_data());
+  py::dict result;
+  result["weights"] = final_weights;
+  result["status"] = status;
+  result["last_step"] = last;
+  result["records"] = arrays;
+  result["sharpness_residual"] = outcome.sharpness_residual;
+  result["unconverged"] = outcome.unconverged;
+  result["interrupted"] = outcome.interrupted;
+  return result;
+}
+
+template <class Scalar>
+void define(py::module_& module) {
+  module.def("simulate", &bind_simulate<Scalar>, py::arg("problem"), py::arg("weights").noconvert(),
+             py::arg("method"), py::arg("step").noconvert(), py::arg("steps").noconvert(),
+             py::arg("last_step").noconvert(), py::arg("time"), py::arg("rtol").noconvert(),
+             py::arg("atol").noconvert(), py::arg("every"), py::arg("records"), py::arg("record"),
+             py::arg("tolerance"), py::arg("threads"), py::arg("progress"));
+}
+
+}  // namespace
+
+void register_simulation(py::module_& module) {
+  define<double>(module);
+  define<float>(module);
+}
+
+}  // namespace deeplinear::bindings

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace deeplinear::bindings {
+
+namespace py = pybind11;
+
+// The number of threads that `threads=None` stands for.
+int default_threads();
+
+void register_config(py::module_& module);
+void register_problem(py::module_& module);
+void register_simulation(py::module_& module);
+
+}  // namespace deeplinear::bindings

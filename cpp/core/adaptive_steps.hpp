@@ -1,0 +1,166 @@
+// Gradient flow with adaptive steps (dopri5): a pass of the loop tries one step of every lane.
+#pragma once
+
+#include "ensemble.hpp"
+
+namespace deeplinear {
+
+template <class P>
+class AdaptiveSteps : Ensemble<P> {
+  using Base = Ensemble<P>;
+  using Base::lanes_;
+  using Base::plan_;
+  using Base::problem_;
+  using Base::stages_;
+  using Base::W_;
+  using typename Base::Lane;
+  using typename Base::RiskValues;
+  using typename Base::Scalar;
+  static constexpr int last_stage = dopri5.stages - 1;
+
+ public:
+  template <class... Arguments>
+  explicit AdaptiveSteps(const Problem& problem, const Plan& plan, Arguments&&... arguments)
+      : Base(problem, plan, dopri5, arguments...) {}
+
+  using Base::recorder;
+
+  void run() {
+    P fresh = zero<P>();
+    for (int i = 0; i < Base::lanes; ++i) fresh.set_lane(i, Scalar(start(i)));
+    while (Base::any_running()) {
+      while (any<P>(zero<P>() < fresh)) fresh = begin(fresh);
+      if (!Base::any_running()) return;
+      if (Base::stop_requested([&](const Lane& lane) { return lane.time / plan_.time; })) return;
+      fresh = try_step();
+    }
+  }
+
+ private:
+  bool start(int i) {
+    const bool started = Base::start(i);
+    Lane& lane = lanes_[i];
+    lane.step = started ? plan_.step[lane.run] : 0;
+    rtol_.set_lane(i, Scalar(started ? plan_.rtol[lane.run] : 1));
+    atol_.set_lane(i, Scalar(started ? plan_.atol[lane.run] : 1));
+    return started;
+  }
+
+  // Stage 0 and the record at time 0 of the lanes that took a run; returns those that took yet
+  // another.
+  P begin(P fresh) {
+    const P excess = stages_.pull_stage(W_.data(), last_stage);
+    push(problem_.net, W_.data(), stages_.v(last_stage));
+    stages_.take_over(last_stage, zero<P>() < fresh);
+    const RiskValues values = Base::risk_values(excess);
+    P again = zero<P>();
+    for (int i = 0; i < Base::lanes; ++i) {
+      if (fresh.lane(i) == 0) continue;
+      const Status status = Base::status_of(excess.lane(i));
+      if (status != Status::diverged) Base::record(i, 0, values);
+      lanes_[i].next = 1;
+      if (status == Status::completed && lanes_[i].time < plan_.time) continue;
+      again.set_lane(i, Scalar(end(i, status, 0)));
+    }
+    return again;
+  }
+
+  // Returns the lanes that took another run.
+  P try_step() {
+    P h = zero<P>();
+    bool arrives[Base::lanes] = {};
+    for (int i = 0; i < Base::lanes; ++i) {
+      const Lane& lane = lanes_[i];
+      if (lane.run < 0) continue;
+      const double rest = plan_.time - lane.time;
+      // A rest that is hardly longer than the step is taken with it: no sliver is left over.
+      arrives[i] = lane.step * (1 + 1e-10) >= rest;
+      h.set_lane(i, Scalar(arrives[i] ? rest : lane.step));
+    }
+    P excess = zero<P>();
+    for (int s = 1; s <= last_stage; ++s) excess = stages_.evaluate(W_.data(), s, h);
+    const RiskValues values = Base::risk_values(excess);
+    const P error = squared_error(problem_.net, W_.data(), stages_, h, rtol_, atol_);
+    const Mask<P> good = (error <= P(Scalar(1))) & finite(excess) & Base::running();
+    const P accepted = select<P>(good, P(Scalar(1)), zero<P>());
+    for (int i = 0; i < Base::lanes; ++i) {
+      if (accepted.lane(i) > 0) advance(i, h.lane(i), arrives[i]);
+    }
+    update(problem_.net, W_.data(), stages_.corrections(dopri5.b, h), good);
+    stages_.take_over(last_stage, good);
+    P fresh = zero<P>();
+    for (int i = 0; i < Base::lanes; ++i) {
+      if (lanes_[i].run < 0) continue;
+      choose_step(lanes_[i], h.lane(i), error.lane(i), accepted.lane(i) > 0);
+      fresh.set_lane(i, Scalar(settle(i, accepted.lane(i) > 0, values)));
+    }
+    return fresh;
+  }
+
+  // The time of the lane after an accepted step, and the records on the way by dense output, before
+  // W moves.
+  void advance(int i, double h, bool arrives) {
+    Lane& lane = lanes_[i];
+    const double before = lane.time;
+    lane.time = arrives ? plan_.time : before + h;
+    ++lane.steps;
+    for (; lane.next < plan_.records - 1; ++lane.next) {
+      const double time = double(lane.next) * plan_.every;
+      if (time > lane.time) break;
+      const auto& net = problem_.net;
+      const auto weights = dopri5_dense_weights((time - before) / (lane.time - before));
+      double* w = Base::probed().data();
+      for (Layout::Index n = 0; n < net.parameters; ++n) w[n] = double(W_[n].lane(i));
+      for (int s = 0; s <= last_stage; ++s) {
+        const double c = -h * weights[s];
+        for (int k = 1; k <= net.depth(); ++k) {
+          const P *u = stages_.u(s) + net.vectors[k], *v = stages_.v(s) + net.vectors[k - 1];
+          for (int row = 0; row < net.rows(k); ++row) {
+            for (int col = 0; col < net.cols(k); ++col) {
+              w[net.weights[k] + row * net.cols(k) + col] +=
+                  c * double(u[row].lane(i)) * double(v[col].lane(i));
+            }
+          }
+        }
+      }
+      Base::recorder_.write_all(lane.run, lane.next, w);
+    }
+  }
+
+  // Safety 0.9, factor between 0.2 and 10, no growth after a rejection (Hairer, Norsett and Wanner,
+  // II.4).
+  static void choose_step(Lane& lane, double taken, double squared_error, bool accepted) {
+    double factor = 0.2;
+    if (std::isfinite(squared_error)) {
+      factor = squared_error > 0 ? 0.9 * std::pow(squared_error, -0.1) : 10;
+      factor = std::clamp(factor, 0.2, accepted && !lane.rejected ? 10.0 : 1.0);
+    }
+    lane.rejected = !accepted;
+    lane.step = taken * factor;
+  }
+
+  // Ends the run of a lane that has arrived, converged, or can't go on; true where it took another.
+  bool settle(int i, bool accepted, const RiskValues& values) {
+    const Lane& lane = lanes_[i];
+    if (!accepted) {
+      // No step is short enough: the weights or their gradient overflow.
+      const bool stuck = lane.step < 16 * std::numeric_limits<double>::epsilon() * plan_.time;
+      return stuck && end(i, Status::diverged, lane.next);
+    }
+    const Status status = Base::status_of(values.excess.lane(i));
+    if (status == Status::completed && lane.time < plan_.time) return false;
+    const std::int64_t slot = lane.time < plan_.time ? lane.next : plan_.records - 1;
+    Base::record(i, slot, values);
+    return end(i, status, slot);
+  }
+
+  bool end(int i, Status status, std::int64_t slot) {
+    if (status == Status::converged) Base::recorder_.carry_forward(lanes_[i].run, slot);
+    Base::finish(i, status);
+    return start(i);
+  }
+
+  P rtol_ = zero<P>(), atol_ = zero<P>();
+};
+
+}  // namespace deeplinear

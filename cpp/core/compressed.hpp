@@ -1,0 +1,199 @@
+// The Hessian in compressed coordinates.
+//
+// Its range lies in V_k = alpha_k vhat_{k-1}^T + uhat_k beta_k^T, with uhat = u / |u|, vhat = v /
+// |v| and alpha_k orthogonal to uhat_k. Then |V|^2 = sum_k |alpha_k|^2 + |beta_k|^2: the
+// coordinates (alpha_k, beta_k), k = 1 .. L, are an isometry, and the spectrum in them is that of
+// the Hessian but for zeros. Where u_k = 0 there is no beta_k and alpha_k is free; where v_{k-1} =
+// 0 there is no alpha_k.
+#pragma once
+
+#include <limits>
+#include <vector>
+
+#include <Eigen/Core>
+#include <Eigen/Householder>
+
+#include "landscape.hpp"
+
+namespace deeplinear {
+
+class CompressedHessian {
+ public:
+  using Number = Pack<double, 1>;
+  using Index = Layout::Index;
+  using Vector = Eigen::VectorXd;
+  using Matrix = Eigen::MatrixXd;
+
+  explicit CompressedHessian(const Landscape<Number>& landscape)
+      : landscape_(landscape), net_(landscape.problem().net) {
+    du_ = Vector::Zero(net_.coordinates);
+    dv_ = Vector::Zero(net_.coordinates);
+    uhat_ = Vector::Zero(net_.coordinates);
+    vhat_ = Vector::Zero(net_.coordinates);
+    norm_u_.assign(net_.depth() + 1, 0.0);
+    norm_v_.assign(net_.depth() + 1, 0.0);
+    for (int k = 0; k <= net_.depth(); ++k) {
+      norm_u_[k] = normalize(landscape.u(k), k, uhat_);
+      norm_v_[k] = normalize(landscape.v(k), k, vhat_);
+      if (k == 0) continue;
+      alpha_.push_back(size_);
+      size_ += net_.rows(k);
+      beta_.push_back(size_);
+      size_ += net_.cols(k);
+    }
+    for (int k = 1; k <= net_.depth(); ++k) {
+      if (norm_v_[k - 1] > 0) dimension_ += net_.rows(k) - (norm_u_[k] > 0 ? 1 : 0);
+      if (norm_u_[k] > 0) dimension_ += net_.cols(k);
+    }
+  }
+
+  Index size() const { return size_; }            // stored numbers: sum_k d_k + d_{k-1}
+  Index dimension() const { return dimension_; }  // of the subspace that they range over
+
+  // x (size,) onto the subspace: alpha_k orthogonal to uhat_k, absent parts zero
+  void project(Eigen::Ref<Vector> x) const {
+    for (int k = 1; k <= net_.depth(); ++k) {
+      auto alpha = x.segment(alpha_[k - 1], net_.rows(k));
+      if (norm_v_[k - 1] > 0) {
+        alpha -= uhat(k) * uhat(k).dot(alpha);
+      } else {
+        alpha.setZero();
+      }
+      if (norm_u_[k] == 0) x.segment(beta_[k - 1], net_.cols(k)).setZero();
+    }
+  }
+
+  // y = H x for x in the subspace. With V_k^T u_k = |u_k| beta_k and
+  // V_k v_{k-1} = |v_{k-1}| alpha_k + uhat_k (beta_k . v_{k-1}), the result of layer k is
+  // a vhat^T + uhat b^T, a = |v_{k-1}| du_k, b = |u_k| dv_{k-1}; then alpha = a - uhat (uhat . a),
+  // beta = b + vhat (uhat . a).
+  void apply(const Eigen::Ref<const Vector>& x, Eigen::Ref<Vector> y) {
+    const int depth = net_.depth();
+    part(du_, depth).setZero();
+    for (int k = depth; k >= 1; --k) {
+      part(du_, k - 1) = norm_u_[k] * x.segment(beta_[k - 1], net_.cols(k));
+      transposed_product(net_.rows(k), net_.cols(k), layer(k), number(du_, k), number(du_, k - 1),
+                         true);
+    }
+    landscape_.risk().multiply_covariance(number(du_, 0), number(dv_, 0));
+    for (int k = 1; k < depth; ++k) {
+      const double inner = norm_v_[k - 1] * vhat(k - 1).dot(x.segment(beta_[k - 1], net_.cols(k)));
+      part(dv_, k) = norm_v_[k - 1] * x.segment(alpha_[k - 1], net_.rows(k)) + inner * uhat(k);
+      product(net_.rows(k), net_.cols(k), layer(k), number(dv_, k - 1), number(dv_, k), true);
+    }
+    for (int k = 1; k <= depth; ++k) {
+      auto alpha = y.segment(alpha_[k - 1], net_.rows(k));
+      auto beta = y.segment(beta_[k - 1], net_.cols(k));
+      alpha = norm_v_[k - 1] * part(du_, k);
+      const double inner = uhat(k).dot(alpha);
+      alpha -= inner * uhat(k);
+      beta = norm_u_[k] * part(dv_, k - 1) + inner * vhat(k - 1);
+    }
+  }
+
+  // The direction V (P,) with the coordinates x
+  void expand(const Eigen::Ref<const Vector>& x, double* V) const {
+    for (int k = 1; k <= net_.depth(); ++k) {
+      Eigen::Map<RowMatrix> Vk(V + net_.weights[k], net_.rows(k), net_.cols(k));
+      Vk = x.segment(alpha_[k - 1], net_.rows(k)) * vhat(k - 1).transpose() +
+           uhat(k) * x.segment(beta_[k - 1], net_.cols(k)).transpose();
+    }
+  }
+
+  // The coordinates (size,) of a direction V (P,), as far as it lies in the range
+  void compress(const double* V, Eigen::Ref<Vector> x) const {
+    for (int k = 1; k <= net_.depth(); ++k) {
+      const Eigen::Map<const RowMatrix> Vk(V + net_.weights[k], net_.rows(k), net_.cols(k));
+      x.segment(alpha_[k - 1], net_.rows(k)) = Vk * vhat(k - 1);
+      x.segment(beta_[k - 1], net_.cols(k)) = Vk.transpose() * uhat(k);
+    }
+    project(x);
+  }
+
+  // Orthonormal columns (size, dimension) that span the subspace
+  Matrix basis() const {
+    Matrix Q = Matrix::Zero(size_, dimension_);
+    Index column = 0;
+    for (int k = 1; k <= net_.depth(); ++k) {
+      if (norm_v_[k - 1] > 0) {
+        const int n = net_.rows(k), skip = norm_u_[k] > 0 ? 1 : 0;
+        Q.block(alpha_[k - 1], column, n, n - skip) = complement(uhat(k)).rightCols(n - skip);
+        column += n - skip;
+      }
+      if (norm_u_[k] > 0) {
+        Q.block(beta_[k - 1], column, net_.cols(k), net_.cols(k)).setIdentity();
+        column += net_.cols(k);
+      }
+    }
+    return Q;
+  }
+
+  // Q^T H Q (dimension, dimension) in the basis Q
+  Matrix matrix(const Matrix& Q) {
+    Matrix H(dimension_, dimension_);
+    Vector y(size_);
+    for (Index j = 0; j < dimension_; ++j) {
+      apply(Q.col(j), y);
+      H.col(j).noalias() = Q.transpose() * y;
+    }
+    return (H + H.transpose()) / 2;
+  }
+
+  // A unit direction V (P,) orthogonal to the range: in some layer x y^T, x orthogonal to u_k and y
+  // to v_{k-1}. It exists where P > dimension.
+  void null_direction(double* V) const {
+    std::fill(V, V + net_.parameters, 0.0);
+    for (int k = 1; k <= net_.depth(); ++k) {
+      const int rows = net_.rows(k), cols = net_.cols(k);
+      if ((norm_u_[k] > 0 && rows == 1) || (norm_v_[k - 1] > 0 && cols == 1)) continue;
+      Eigen::Map<RowMatrix> Vk(V + net_.weights[k], rows, cols);
+      Vk = complement(uhat(k)).col(rows - 1) * complement(vhat(k - 1)).col(cols - 1).transpose();
+      return;
+    }
+  }
+
+ private:
+  // xhat = x / |x|, or zero where |x| is too small to be divided by; returns |x| or zero
+  double normalize(const Number* x, int k, Vector& xhat) const {
+    const Eigen::Map<const Vector> vector(reinterpret_cast<const double*>(x), net_.widths[k]);
+    const double norm = vector.stableNorm();
+    if (!(norm >= std::numeric_limits<double>::min())) return 0;
+    part(xhat, k) = vector / norm;
+    return norm;
+  }
+
+  // An orthogonal matrix (n, n) whose first column is +-x for a unit vector x, the identity for x =
+  // 0
+  static Matrix complement(const Eigen::Ref<const Vector>& x) {
+    Matrix Q = Matrix::Identity(x.size(), x.size());
+    if (x.isZero(0) || x.size() == 1) return Q;
+    Vector essential(x.size() - 1), workspace(x.size());
+    double tau, beta;
+    x.makeHouseholder(essential, tau, beta);
+    Q.applyHouseholderOnTheLeft(essential, tau, workspace.data());
+    return Q;
+  }
+
+  Eigen::VectorBlock<Vector> part(Vector& x, int k) const {
+    return x.segment(net_.vectors[k], net_.widths[k]);
+  }
+  Eigen::VectorBlock<const Vector> uhat(int k) const {
+    return uhat_.segment(net_.vectors[k], net_.widths[k]);
+  }
+  Eigen::VectorBlock<const Vector> vhat(int k) const {
+    return vhat_.segment(net_.vectors[k], net_.widths[k]);
+  }
+  const Number* layer(int k) const { return landscape_.weights() + net_.weights[k]; }
+  Number* number(Vector& x, int k) const {
+    return reinterpret_cast<Number*>(x.data() + net_.vectors[k]);
+  }
+
+  const Landscape<Number>& landscape_;
+  const Layout& net_;
+  Index size_ = 0, dimension_ = 0;
+  std::vector<Index> alpha_, beta_;  // offsets of alpha_k and beta_k at [k - 1]
+  Vector uhat_, vhat_, du_, dv_;     // a vector of each width, one after another
+  std::vector<double> norm_u_, norm_v_;
+};
+
+}  // namespace deeplinear

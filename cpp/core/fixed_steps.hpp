@@ -1,0 +1,122 @@
+// Gradient descent and Runge-Kutta flow with fixed steps: a pass of the loop is one step of every
+// lane.
+#pragma once
+
+#include "ensemble.hpp"
+
+namespace deeplinear {
+
+template <class P>
+class FixedSteps : Ensemble<P> {
+  using Base = Ensemble<P>;
+  using Base::lanes_;
+  using Base::plan_;
+  using Base::problem_;
+  using Base::stages_;
+  using Base::W_;
+  using typename Base::Lane;
+  using typename Base::RiskValues;
+  using typename Base::Scalar;
+
+ public:
+  template <class... Arguments>
+  explicit FixedSteps(const Problem& problem, const Plan& plan, Arguments&&... arguments)
+      : Base(problem, plan, plan.method == Method::euler ? euler : rk4, arguments...) {}
+
+  using Base::recorder;
+
+  void run() {
+    for (int i = 0; i < Base::lanes; ++i) start(i);
+    const P threshold(plan_.tolerance > 0 ? Scalar(plan_.tolerance)
+                                          : -std::numeric_limits<Scalar>::infinity());
+    for (std::int64_t countdown = 0; Base::any_running(); --countdown) {
+      if (Base::stop_requested([&](const Lane& lane) {
+            return double(lane.steps) / double(std::max<std::int64_t>(1, plan_.steps[lane.run]));
+          })) {
+        return;
+      }
+      P excess = stages_.pull_stage(W_.data(), 0);
+      const auto stops = [&] {
+        return Mask<P>(Base::running() & ((excess <= threshold) | invert<P>(finite(excess))));
+      };
+      while (countdown <= 0 || any<P>(stops())) {
+        const bool restarted = handle_events(excess);
+        if (!Base::any_running()) return;
+        countdown = std::numeric_limits<std::int64_t>::max();
+        for (const Lane& lane : lanes_) {
+          if (lane.run >= 0) countdown = std::min(countdown, lane.next - lane.steps);
+        }
+        if (!restarted) break;
+        excess = stages_.pull_stage(W_.data(), 0);
+      }
+      step();
+      for (Lane& lane : lanes_) ++lane.steps;
+    }
+  }
+
+ private:
+  // W at the next step, from the pull of stage 0
+  void step() {
+    if (plan_.method == Method::euler) {
+      push_and_update(problem_.net, W_.data(), stages_.u(0), stages_.v(0), zero<P>() - step_);
+      return;
+    }
+    for (int s = 0; s < stages_.tableau().stages; ++s) stages_.evaluate(W_.data(), s, step_);
+    update(problem_.net, W_.data(), stages_.corrections(stages_.tableau().b, step_),
+           Base::running());
+  }
+
+  bool start(int i) {
+    const bool started = Base::start(i);
+    step_.set_lane(i, started ? Scalar(plan_.step[lanes_[i].run]) : Scalar(0));
+    return started;
+  }
+
+  // Records, finishes and restarts the lanes that are due; true where a lane took another run.
+  bool handle_events(P excess) {
+    const auto every = std::int64_t(plan_.every);
+    const RiskValues values = Base::risk_values(excess);
+    bool restarted = false;
+    for (int i = 0; i < Base::lanes; ++i) {
+      const Lane& lane = lanes_[i];
+      if (lane.run < 0) continue;
+      const std::int64_t n = lane.steps, steps = plan_.steps[lane.run];
+      const Status status = Base::status_of(excess.lane(i));
+      const bool last = n == steps, ended = last || status != Status::completed;
+      if (!ended && n < lane.next) continue;
+      // A run that stops between two records fills the later one.
+      const std::int64_t slot =
+          last ? plan_.records - 1 : (every > 0 ? (n + every - 1) / every : std::int64_t(n > 0));
+      const bool due = n == 0 || (every > 0 && n % every == 0);
+      if (status != Status::diverged && (due || ended)) Base::record(i, slot, values);
+      if (!ended) {
+        schedule(i);
+        continue;
+      }
+      if (status == Status::converged) Base::recorder_.carry_forward(lane.run, slot);
+      Base::finish(i, status);
+      restarted |= start(i);
+    }
+    return restarted;
+  }
+
+  // The step count at which to look at the lane again: a record, the end, or before a last step of
+  // another size.
+  void schedule(int i) {
+    Lane& lane = lanes_[i];
+    const std::int64_t steps = plan_.steps[lane.run];
+    lane.next = steps;
+    if (const auto every = std::int64_t(plan_.every); every > 0) {
+      lane.next = std::min(lane.next, (lane.steps / every + 1) * every);
+    }
+    if (lane.steps == steps - 1) {
+      step_.set_lane(i, Scalar(plan_.last_step[lane.run]));
+    } else if (plan_.last_step[lane.run] != plan_.step[lane.run]) {
+      lane.next = std::min(lane.next, steps - 1);
+    }
+  }
+
+  P step_ = zero<P>();
+};
+
+}  // namespace deeplinear

@@ -1,0 +1,79 @@
+// The threads of a simulation, each with a group of lanes.
+#pragma once
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+#include <exception>
+#include <thread>
+
+#include "adaptive_steps.hpp"
+#include "fixed_steps.hpp"
+
+namespace deeplinear {
+template <class Group, class Scalar>
+Outcome run_groups(const Problem& problem, const Plan& plan, Scalar* weights,
+                   const Records& records, const Monitor& monitor) {
+  Outcome outcome;
+  outcome.status.assign(plan.runs, Status::unfinished);
+  outcome.last_step.assign(plan.runs, 0);
+  Coordination shared(plan.runs, monitor);
+  std::exception_ptr failure;
+  std::atomic<int> working{0};
+  const auto work = [&](bool calling_thread) {
+    ++working;
+    try {
+      Group group(problem, plan, weights, records, outcome, shared, calling_thread);
+      group.run();
+#pragma omp critical(deeplinear_outcome)
+      {
+        const Recorder& recorder = group.recorder();
+        outcome.sharpness_residual =
+            std::max(outcome.sharpness_residual, recorder.largest_residual());
+        outcome.unconverged += recorder.unconverged();
+      }
+    } catch (...) {
+#pragma omp critical(deeplinear_outcome)
+      failure = std::current_exception();
+      shared.stop();
+    }
+    --working;
+    // The calling thread answers for the others until they are done.
+    while (calling_thread && working > 0) {
+      shared.poll(true);
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  };
+#pragma omp parallel num_threads(plan.threads)
+  {
+#ifdef _OPENMP
+    work(omp_get_thread_num() == 0);
+#else
+    work(true);
+#endif
+  }
+  if (failure) std::rethrow_exception(failure);
+  outcome.interrupted = shared.stopped();
+  return outcome;
+}
+
+template <int Lanes, class Scalar>
+Outcome run_lanes(const Problem& problem, const Plan& plan, Scalar* weights, const Records& records,
+                  const Monitor& monitor) {
+  using P = Pack<Scalar, Lanes>;
+  return plan.method == Method::dopri5
+             ? run_groups<AdaptiveSteps<P>>(problem, plan, weights, records, monitor)
+             : run_groups<FixedSteps<P>>(problem, plan, weights, records, monitor);
+}
+
+template <class Scalar>
+Outcome simulate(const Problem& problem, const Plan& plan, Scalar* weights, const Records& records,
+                 const Monitor& monitor) {
+  // Alone on its thread a run gains nothing from idle lanes beside it, which cost memory.
+  return plan.runs <= plan.threads
+             ? run_lanes<1>(problem, plan, weights, records, monitor)
+             : run_lanes<native_lanes<Scalar>>(problem, plan, weights, records, monitor);
+}
+
+}  // namespace deeplinear

@@ -1,0 +1,121 @@
+// Recorder: writes what is asked for of a run into its slot.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+#include "probes.hpp"
+#include "sharpness.hpp"
+#include "simulation.hpp"
+
+namespace deeplinear {
+
+// One per thread. A slot is a record of a run; weights are float64 (P,).
+class Recorder {
+ public:
+  using Number = Pack<double, 1>;
+
+  Recorder(const Problem& problem, const Plan& plan, const Records& records,
+           std::function<bool()> interrupted)
+      : problem_(problem),
+        plan_(plan),
+        records_(records),
+        interrupted_(std::move(interrupted)),
+        landscape_(problem) {}
+
+  bool wants_probes() const { return records_.any_probe(); }
+  bool wants_test_risk() const { return records_.test_risk != nullptr; }
+
+  void write_risk(std::int64_t run, std::int64_t slot, double excess, double squared_distance,
+                  double test_excess) {
+    put(records_.risk, run, slot, problem_.risk.minimum + excess);
+    put(records_.distance, run, slot, squared_distance);
+    put(records_.test_risk, run, slot, problem_.risk.test.at_minimizer + test_excess);
+  }
+
+  void write_probes(std::int64_t run, std::int64_t slot, const double* weights) {
+    const Layout& net = problem_.net;
+    if (records_.sharpness || records_.lowest_eigenvalue) {
+      landscape_.evaluate(reinterpret_cast<const Number*>(weights));
+      write_eigenvalue(records_.sharpness, run, slot, true);
+      write_eigenvalue(records_.lowest_eigenvalue, run, slot, false);
+    }
+    if (records_.layer_norm || records_.rank_one_gap || records_.alignment) {
+      const auto spectra = layer_spectra(net, weights);
+      const int depth = net.depth();
+      for (int k = 0; k < depth; ++k) {
+        put(records_.layer_norm, run, slot, spectra[k].first, k, depth);
+        put(records_.rank_one_gap, run, slot, rank_one_gap(spectra[k]), k, depth);
+        if (k + 1 < depth) {
+          put(records_.alignment, run, slot, alignment(spectra[k], spectra[k + 1]), k, depth - 1);
+        }
+      }
+    }
+    if (records_.balancedness) {
+      put(records_.balancedness, run, slot, balancedness(net, weights));
+    }
+  }
+
+  // Everything at once, for weights that no step holds (dense output).
+  void write_all(std::int64_t run, std::int64_t slot, const double* weights) {
+    landscape_.evaluate(reinterpret_cast<const Number*>(weights));
+    const auto& risk = landscape_.risk();
+    write_risk(run, slot, landscape_.excess().value, risk.squared_distance().value,
+               wants_test_risk() ? risk.test_excess().value : 0.0);
+    write_probes(run, slot, weights);
+  }
+
+  // A run that converged keeps its last values to the end.
+  void carry_forward(std::int64_t run, std::int64_t from) {
+    const int depth = problem_.net.depth();
+    for (double* array : {records_.risk, records_.test_risk, records_.distance, records_.sharpness,
+                          records_.lowest_eigenvalue, records_.balancedness}) {
+      carry(array, run, from, 1);
+    }
+    carry(records_.layer_norm, run, from, depth);
+    carry(records_.rank_one_gap, run, from, depth);
+    carry(records_.alignment, run, from, depth - 1);
+  }
+
+  double largest_residual() const { return largest_residual_; }
+  std::int64_t unconverged() const { return unconverged_; }
+
+ private:
+  void put(double* array, std::int64_t run, std::int64_t slot, double value, int inner = 0,
+           int size = 1) {
+    if (array) array[(run * plan_.records + slot) * size + inner] = value;
+  }
+
+  void carry(double* array, std::int64_t run, std::int64_t from, int size) {
+    if (!array) return;
+    double* row = array + run * plan_.records * size;
+    for (std::int64_t slot = from + 1; slot < plan_.records; ++slot) {
+      std::copy_n(row + from * size, size, row + slot * size);
+    }
+  }
+
+  void write_eigenvalue(double* array, std::int64_t run, std::int64_t slot, bool largest) {
+    if (!array) return;
+    LanczosOptions options;
+    options.largest = largest;
+    options.tolerance = recorded_tolerance;
+    options.interrupted = interrupted_;
+    const Sharpness result = extreme_eigenvalue(landscape_, options);
+    put(array, run, slot, result.value);
+    if (!result.converged) ++unconverged_;
+    if (largest && result.value != 0) {
+      largest_residual_ = std::max(largest_residual_, std::abs(result.residual / result.value));
+    }
+  }
+
+  const Problem& problem_;
+  const Plan& plan_;
+  const Records& records_;
+  std::function<bool()> interrupted_;
+  Landscape<Number> landscape_;
+  double largest_residual_ = 0;
+  std::int64_t unconverged_ = 0;
+};
+
+}  // namespace deeplinear

@@ -1,0 +1,8 @@
+#include "groups.hpp"
+
+namespace deeplinear {
+
+template Outcome simulate<float>(const Problem&, const Plan&, float*, const Records&,
+                                 const Monitor&);
+
+}  // namespace deeplinear
