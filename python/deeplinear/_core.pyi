@@ -1,0 +1,80 @@
+from collections.abc import Callable, Sequence
+from typing import Literal, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+SIMD_LEVEL: str
+
+class BuildConfig(TypedDict):
+    version: str
+    compiler: str
+    flags: str
+    simd: str
+    vector_bits: int
+    fma: bool
+    openmp: int | Literal[False]
+    threads: int
+    eigen: str
+    pybind11: str
+    assertions: bool
+
+def build_config() -> BuildConfig: ...
+
+_Float64 = npt.NDArray[np.float64]
+_Int64 = npt.NDArray[np.int64]
+
+class Problem:
+    def __init__(
+        self,
+        widths: Sequence[int],
+        readout: _Float64,
+        covariance: _Float64,
+        minimizer: _Float64,
+        minimum_risk: float,
+        test_covariance: _Float64 | None,
+        test_half_gradient: _Float64 | None,
+        test_risk_at_minimizer: float,
+    ) -> None: ...
+    def end_to_end(self, weights: _Float64) -> _Float64: ...
+    def risk(self, weights: _Float64) -> float: ...
+    def gradient(self, weights: _Float64) -> _Float64: ...
+    def hessian_vector_product(self, weights: _Float64, direction: _Float64) -> _Float64: ...
+    def hessian(self, weights: _Float64) -> _Float64: ...
+    def compressed_hessian(self, weights: _Float64) -> _Float64: ...
+    def hessian_trace(self, weights: _Float64) -> float: ...
+    def extreme_eigenvalue(
+        self,
+        weights: _Float64,
+        largest: bool,
+        tolerance: float,
+        max_products: int,
+        start: _Float64 | None,
+    ) -> tuple[float, float, int, bool, _Float64]: ...
+
+class SimulationResult(TypedDict):
+    weights: npt.NDArray[np.floating]
+    status: npt.NDArray[np.int32]
+    last_step: _Int64
+    records: dict[str, _Float64]
+    sharpness_residual: float
+    unconverged: int
+    interrupted: bool
+
+def simulate(
+    problem: Problem,
+    weights: npt.NDArray[np.floating],
+    method: str,
+    step: _Float64,
+    steps: _Int64,
+    last_step: _Float64,
+    time: float,
+    rtol: _Float64,
+    atol: _Float64,
+    every: float,
+    records: int,
+    record: Sequence[str],
+    tolerance: float,
+    threads: int,
+    progress: Callable[[float], None] | None,
+) -> SimulationResult: ...

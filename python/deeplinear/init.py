@@ -1,0 +1,155 @@
+"""Laws of the initial weights.
+
+A field that takes a number also takes a sequence of them, which a sweep turns into a dimension; to
+`sample`, the field must hold one number.
+
+Every law draws from `numpy.random.default_rng(seed)` alone: standard normal numbers, layers first
+to last, each row by row. So the same seed at two scales gives the same normal draws, and a run
+does not depend on the runs around it.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+
+from deeplinear.checks import (
+    FloatArray,
+    Numbers,
+    instance_of,
+    non_negative,
+    non_negative_integer,
+    scalar_or_sequence,
+    single,
+)
+from deeplinear.network import Network
+
+__all__ = ["Gaussian", "Identity", "Initialization", "Orthogonal", "Residual"]
+
+
+class Initialization(ABC):
+    """A law of the initial weights: a frozen dataclass with a `sample` method."""
+
+    def sample(self, network: Network, seed: int) -> list[FloatArray]:
+        """Draw the weights of one run.
+
+        Parameters
+        ----------
+        network : Network
+            The network to draw for.
+        seed : int
+            The seed of the run, zero or above; the draw depends on nothing else.
+
+        Returns
+        -------
+        list of L ndarray, shapes (d_k, d_{k-1})
+            The layers, first to last.
+
+        Raises
+        ------
+        TypeError
+            If `network` is not a `Network`, or `seed` not an integer.
+        ValueError
+            If `seed` is negative, or a field holds a sequence.
+        """
+        instance_of("network", network, Network)
+        rng = np.random.default_rng(non_negative_integer("seed", seed))
+        return self._transform(network, network.unflatten(rng.standard_normal(network.parameters)))
+
+    @abstractmethod
+    def _transform(self, network: Network, normals: list[FloatArray]) -> list[FloatArray]:
+        """Turn standard normal layers, shapes (d_k, d_{k-1}), into weights of the same shapes."""
+
+
+class _Scaled(Initialization):
+    """A law with one scale."""
+
+    scale: Numbers
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scale", scalar_or_sequence("scale", self.scale, non_negative))
+
+
+@dataclass(frozen=True)
+class Gaussian(_Scaled):
+    """Independent normal entries, of mean zero.
+
+    Parameters
+    ----------
+    scale : float or sequence of float
+        The standard deviation of an entry, zero or above.
+    """
+
+    scale: Numbers
+
+    def _transform(self, network: Network, normals: list[FloatArray]) -> list[FloatArray]:
+        scale = single("scale", self.scale)
+        return [scale * N for N in normals]
+
+
+@dataclass(frozen=True)
+class Residual(_Scaled):
+    """Identity plus a small normal matrix, ``W_k = I + s / sqrt(L d) N_k``.
+
+    ``N_k`` has independent standard normal entries, and ``d = d_{k-1}`` is the number of columns of
+    the layer. In a layer that is not square, I has ones on its main diagonal and zeros elsewhere.
+
+    Parameters
+    ----------
+    scale : float or sequence of float
+        The factor s, zero or above; zero is the identity initialization.
+
+    Notes
+    -----
+    Marion and Chizat, "Deep linear networks for regression are implicitly regularized towards flat
+    minima", NeurIPS 2024: gradient flow from here converges to a global minimizer.
+    """
+
+    scale: Numbers
+
+    def _transform(self, network: Network, normals: list[FloatArray]) -> list[FloatArray]:
+        scale = single("scale", self.scale)
+        # (d_k, d_{k-1}): I + s / sqrt(L d_{k-1}) N_k
+        return [
+            np.eye(*N.shape) + scale / math.sqrt(network.depth * N.shape[1]) * N for N in normals
+        ]
+
+
+@dataclass(frozen=True)
+class Identity(Initialization):
+    """Every layer the identity: ones on the main diagonal, zeros elsewhere. Nothing is random."""
+
+    def _transform(self, network: Network, normals: list[FloatArray]) -> list[FloatArray]:
+        return [np.eye(*N.shape) for N in normals]
+
+
+@dataclass(frozen=True)
+class Orthogonal(_Scaled):
+    """A scale times a uniformly distributed (Haar) matrix with orthonormal rows or columns.
+
+    A layer that is not square has orthonormal columns if it is tall, and orthonormal rows if it is
+    wide.
+
+    Parameters
+    ----------
+    scale : float or sequence of float
+        Every singular value of every layer, zero or above.
+    """
+
+    scale: Numbers
+
+    def _transform(self, network: Network, normals: list[FloatArray]) -> list[FloatArray]:
+        scale = single("scale", self.scale)
+        return [scale * _orthonormal(N) for N in normals]
+
+
+def _orthonormal(N: FloatArray) -> FloatArray:
+    """Haar-distributed matrix from a standard normal one of the same shape."""
+    if N.shape[0] < N.shape[1]:
+        return np.ascontiguousarray(_orthonormal(N.T).T)
+    Q, R = np.linalg.qr(N)
+    # N = Q R is unique, and Q follows the Haar law, once diag(R) > 0
+    return Q * np.where(np.diagonal(R) < 0, -1.0, 1.0)

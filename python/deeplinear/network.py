@@ -1,0 +1,226 @@
+"""The shape of a deep network, and the order of its parameters in a vector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from deeplinear.checks import (
+    FloatArray,
+    describe,
+    finite_array,
+    one_of,
+    positive_integer,
+    read_only,
+)
+
+ACTIVATIONS = ("identity",)
+
+
+class Network:
+    """A deep network ``x -> p^T W_L ... W_1 x`` with one output.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        ``d_0, ..., d_L``, at least two: layer k is a matrix ``W_k`` of shape (d_k, d_{k-1}), and
+        ``d_0`` is the number of inputs.
+    readout : array_like, shape (d_L,), optional
+        The fixed vector ``p`` that is not trained; any finite vector but zero. The theory takes a
+        unit vector. Needed where ``d_L > 1``; None stands for ``p = 1`` where ``d_L = 1``.
+    activation : {"identity"}
+        The function between the layers.
+
+    Attributes
+    ----------
+    widths : tuple of int
+        As given.
+    readout : ndarray, shape (d_L,), or None
+        As given, read-only.
+    activation : str
+        As given.
+    readout_vector : ndarray, shape (d_L,)
+        The readout, or a one where it is None; read-only.
+
+    Raises
+    ------
+    TypeError
+        If a width is not an integer, or the readout is not made of real numbers.
+    ValueError
+        If there are fewer than two widths, one of them is not positive, the readout is missing,
+        of the wrong length, zero or not finite, or the activation is unknown.
+
+    Notes
+    -----
+    An object does not change. Two networks are equal if their widths, activations and readout
+    vectors are.
+
+    Examples
+    --------
+    >>> network = Network(widths=(5, 5, 5, 1))
+    >>> network.depth, network.parameters
+    (3, 55)
+    """
+
+    widths: tuple[int, ...]
+    readout: FloatArray | None
+    activation: str
+    readout_vector: FloatArray
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        readout: npt.ArrayLike | None = None,
+        activation: str = "identity",
+    ) -> None:
+        takes = "widths must be a sequence of at least two positive integers, d_0 to d_L"
+        if isinstance(widths, (str, bytes)) or not isinstance(widths, Iterable):
+            raise TypeError(f"{takes}; got {describe(widths)}.")
+        sizes = tuple(positive_integer(f"widths[{i}]", width) for i, width in enumerate(widths))
+        if len(sizes) < 2:
+            raise ValueError(f"{takes}; got {len(sizes)}.")
+        activation = one_of("activation", activation, ACTIVATIONS)
+
+        last = sizes[-1]
+        vector = None
+        if readout is not None:
+            vector = read_only(finite_array("readout", readout, 1, f"({last},)"))
+            if len(vector) != last:
+                raise ValueError(
+                    f"readout must have as many entries as the last width, {last}; "
+                    f"got {len(vector)}."
+                )
+            if not vector.any():
+                raise ValueError("readout must not be the zero vector; got only zeros.")
+        elif last > 1:
+            raise ValueError(
+                f"readout must be a vector of {last} entries where the last width is {last}; "
+                "got None."
+            )
+        self.__dict__.update(
+            widths=sizes,
+            readout=vector,
+            activation=activation,
+            readout_vector=read_only(np.ones(1)) if vector is None else vector,
+        )
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"a Network does not change; make a new one to set {name}.")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Network, (self.widths, self.readout, self.activation)
+
+    def _key(self) -> tuple[object, ...]:
+        return self.widths, self.activation, tuple(self.readout_vector.tolist())
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Network):
+            return NotImplemented
+        return self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __repr__(self) -> str:
+        readout = None if self.readout is None else self.readout.tolist()
+        return f"Network(widths={self.widths}, readout={readout}, activation={self.activation!r})"
+
+    @property
+    def depth(self) -> int:
+        """The number L of layers."""
+        return len(self.widths) - 1
+
+    @property
+    def shapes(self) -> list[tuple[int, int]]:
+        """The shapes (d_k, d_{k-1}) of the layers, first to last."""
+        return list(zip(self.widths[1:], self.widths[:-1], strict=True))
+
+    @property
+    def parameters(self) -> int:
+        """The number P of entries of all layers."""
+        return sum(rows * columns for rows, columns in self.shapes)
+
+    def flatten(self, weights: Iterable[npt.ArrayLike], name: str = "weights") -> FloatArray:
+        """Put the layers into one vector, first to last, each row by row.
+
+        Parameters
+        ----------
+        weights : sequence of L array_like, shapes (..., d_k, d_{k-1})
+            The layers, with the same leading axes on each (none for one network).
+        name : str, default "weights"
+            What to call `weights` in an error.
+
+        Returns
+        -------
+        ndarray, shape (..., P)
+            C-contiguous float64; a copy.
+
+        Raises
+        ------
+        TypeError
+            If `weights` is not a sequence of arrays of real numbers.
+        ValueError
+            If the number of layers, a shape or the leading axes do not fit, or an entry is not
+            finite.
+        """
+        takes = f"{name} must be a sequence of {self.depth} arrays, one per layer"
+        if isinstance(weights, (str, bytes)) or not isinstance(weights, Iterable):
+            raise TypeError(f"{takes}; got {describe(weights)}.")
+        if getattr(weights, "ndim", None) == 0:
+            raise TypeError(f"{takes}; got {describe(weights)}.")
+        given = list(weights)
+        if len(given) != self.depth:
+            raise ValueError(f"{takes}; got {len(given)}.")
+        layers: list[FloatArray] = []
+        for k, (shape, value) in enumerate(zip(self.shapes, given, strict=True)):
+            label, expected = f"{name}[{k}]", f"(..., {shape[0]}, {shape[1]})"
+            layer = finite_array(label, value, None, expected)
+            if layer.shape[-2:] != shape:
+                raise ValueError(f"{label} must have shape {expected}; got shape {layer.shape}.")
+            if layers and layer.shape[:-2] != layers[0].shape[:-2]:
+                raise ValueError(
+                    f"{label} must have the leading axes of {name}[0], {layers[0].shape[:-2]}; "
+                    f"got shape {layer.shape}."
+                )
+            layers.append(layer)
+        leading = layers[0].shape[:-2]
+        return np.concatenate([layer.reshape(*leading, -1) for layer in layers], axis=-1)
+
+    def unflatten(self, vector: npt.ArrayLike) -> list[npt.NDArray[Any]]:
+        """Cut vectors of parameters into layers; the inverse of `flatten`.
+
+        Parameters
+        ----------
+        vector : array_like or xarray.DataArray, shape (..., P)
+            Parameters on the last axis; entries that are not finite are let through.
+
+        Returns
+        -------
+        list of L ndarray, shapes (..., d_k, d_{k-1})
+            Of the same dtype, and views of the memory of `vector` where it is an array.
+
+        Raises
+        ------
+        TypeError
+            If the entries are not real numbers.
+        ValueError
+            If the last axis does not have P entries.
+        """
+        takes = f"vector must be an array of numbers, shape (..., {self.parameters})"
+        try:
+            array = np.asarray(vector)
+        except ValueError:
+            raise ValueError(f"{takes}; got {describe(vector)} of unequal shape.") from None
+        if array.dtype.kind not in "iuf":
+            raise TypeError(f"{takes}; got {describe(vector)} with dtype {array.dtype}.")
+        if array.ndim == 0 or array.shape[-1] != self.parameters:
+            raise ValueError(f"{takes}; got shape {array.shape}.")
+        layers, start = [], 0
+        for rows, columns in self.shapes:
+            stop = start + rows * columns
+            layers.append(array[..., start:stop].reshape(*array.shape[:-1], rows, columns))
+            start = stop
+        return layers

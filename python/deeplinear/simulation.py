@@ -1,0 +1,378 @@
+"""Training of an ensemble of runs from given weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from deeplinear import _core
+from deeplinear.checks import (
+    FloatArray,
+    describe,
+    instance_of,
+    non_negative,
+    one_of,
+    positive,
+    positive_integer,
+    single,
+)
+from deeplinear.dynamics import Dynamics, GradientDescent, GradientFlow
+from deeplinear.landscape import Landscape
+
+__all__ = ["RECORDABLE", "Interrupted", "simulate"]
+
+#: What can be recorded: name -> (long name, dimension beside run and step or time).
+RECORDABLE: dict[str, tuple[str, str | None]] = {
+    "risk": ("risk |y - X w|^2 / n", None),
+    "test_risk": ("risk on the test data", None),
+    "distance": ("squared distance |w - w*|^2 to the minimizer", None),
+    "sharpness": ("largest eigenvalue of the Hessian", None),
+    "lowest_eigenvalue": ("smallest eigenvalue of the Hessian", None),
+    "layer_norm": ("spectral norm of the layer", "layer"),
+    "rank_one_gap": ("second over first singular value of the layer", "layer"),
+    "alignment": ("|u_k . v_{k+1}| of first singular vectors of neighbouring layers", "pair"),
+    "balancedness": ("largest Frobenius norm of W_{k+1}^T W_{k+1} - W_k W_k^T over k", None),
+}
+
+STATUS = np.array(["unfinished", "completed", "converged", "diverged"])
+DTYPES = ("float64", "float32")
+
+Progress = Callable[[float], None]
+
+
+class Interrupted(KeyboardInterrupt):
+    """A simulation that was stopped by Ctrl-C.
+
+    Attributes
+    ----------
+    dataset : xarray.Dataset
+        The runs that had finished by then, with dimension ``run``.
+    """
+
+    def __init__(self, dataset: xr.Dataset) -> None:
+        super().__init__(f"stopped; {dataset.sizes['run']} finished runs are in .dataset")
+        self.dataset = dataset
+
+
+@dataclass(frozen=True)
+class Options:
+    """The checked arguments that `simulate` and `sweep` share."""
+
+    horizon: float  # steps of gradient descent, time of gradient flow
+    record: tuple[str, ...]
+    every: float | None
+    tolerance: float
+    dtype: str
+    threads: int
+
+
+def check_options(
+    landscape: Landscape,
+    dynamics: Dynamics,
+    *,
+    steps: object,
+    time: object,
+    record: object,
+    every: object,
+    tolerance: object,
+    dtype: object,
+    threads: object,
+) -> Options:
+    """Check the arguments that `simulate` and `sweep` share."""
+    instance_of("landscape", landscape, Landscape)
+    if isinstance(dynamics, GradientDescent):
+        if time is not None:
+            raise ValueError(
+                f"time must be None for gradient descent, which takes steps; got {describe(time)}."
+            )
+        horizon: float = positive_integer("steps", steps)
+    elif isinstance(dynamics, GradientFlow):
+        if steps is not None:
+            raise ValueError(
+                f"steps must be None for gradient flow, which takes time; got {describe(steps)}."
+            )
+        horizon = positive("time", time)
+    else:
+        raise TypeError(
+            f"dynamics must be of type GradientDescent or GradientFlow; got {describe(dynamics)}."
+        )
+    return Options(
+        horizon=horizon,
+        record=_check_record(landscape, record),
+        every=None if every is None else _check_every(dynamics, every),
+        tolerance=non_negative("tolerance", tolerance),
+        dtype=_check_dtype(dtype),
+        threads=_core.build_config()["threads"]
+        if threads is None
+        else min(positive_integer("threads", threads), 1024),
+    )
+
+
+def _check_record(landscape: Landscape, record: object) -> tuple[str, ...]:
+    takes = "record must be a sequence of names"
+    if isinstance(record, str):
+        record = (record,)
+    if not isinstance(record, Iterable):
+        raise TypeError(f"{takes}; got {describe(record)}.")
+    names = tuple(dict.fromkeys(one_of("record", name, tuple(RECORDABLE)) for name in record))
+    if "test_risk" in names and landscape.regression.X_test is None:
+        raise ValueError("record must not hold 'test_risk' where the regression has no test data.")
+    return names
+
+
+def _check_every(dynamics: Dynamics, every: object) -> float:
+    if isinstance(dynamics, GradientFlow) and dynamics.method == "dopri5":
+        return positive("every", every)
+    return positive_integer("every", every)
+
+
+def _check_dtype(dtype: object) -> str:
+    try:
+        name = np.dtype(dtype).name  # type: ignore[call-overload]
+    except TypeError:
+        name = dtype
+    return one_of("dtype", name, DTYPES)
+
+
+def simulate(
+    landscape: Landscape,
+    weights: Iterable[npt.ArrayLike],
+    dynamics: Dynamics,
+    *,
+    steps: int | None = None,
+    time: float | None = None,
+    record: Sequence[str] = ("risk", "distance"),
+    every: float | None = 1,
+    tolerance: float = 0.0,
+    dtype: npt.DTypeLike = "float64",
+    threads: int | None = None,
+) -> xr.Dataset:
+    """Train an ensemble of runs from given weights.
+
+    Parameters
+    ----------
+    landscape : Landscape
+        The network and its data.
+    weights : sequence of L array_like, shapes (d_k, d_{k-1}) or (runs, d_k, d_{k-1})
+        Where the runs start.
+    dynamics : GradientDescent or GradientFlow
+        How the weights move.
+    steps : int, optional
+        Number of steps; for gradient descent, and only there.
+    time : float, optional
+        End of the time axis that starts at 0; for gradient flow, and only there. Fixed steps end
+        there with a shorter one where `time` is not a multiple.
+    record : sequence of str, default ("risk", "distance")
+        Names of `RECORDABLE`: "risk", "test_risk", "distance" (squared), "sharpness",
+        "lowest_eigenvalue", "layer_norm", "rank_one_gap", "alignment", "balancedness".
+    every : int or float or None, default 1
+        Steps between two records; for "dopri5", time between two records, which are read off its
+        continuous extension. None records the start and the end; the end is always recorded.
+    tolerance : float, default 0
+        A run stops, converged, where its excess risk ``R(w) - R(w*)`` is at most this; at 0 none.
+    dtype : {"float64", "float32"}
+        Precision of the weights and of the steps. Eigenvalues and singular values of recorded
+        weights are computed in float64 in any case.
+    threads : int, optional
+        Number of threads; as many as there are processors by default. Results do not depend on it.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dimensions ``run`` and ``step`` or ``time``. Variables: what was recorded ("layer_norm" and
+        "rank_one_gap" also by ``layer`` 1..L, "alignment" by ``pair`` 1..L-1); ``weights`` (run,
+        parameter) at the end, see `Network.unflatten`; ``status`` (run), "completed", "converged"
+        or "diverged" (the risk overflowed); ``last_step`` (run), the steps taken. The records of a
+        diverged run are NaN from there on; those of a converged run keep their last value.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as above; before any work starts.
+    Interrupted
+        On Ctrl-C, a `KeyboardInterrupt` with the finished runs.
+    """
+    options = check_options(
+        landscape,
+        dynamics,
+        steps=steps,
+        time=time,
+        record=record,
+        every=every,
+        tolerance=tolerance,
+        dtype=dtype,
+        threads=threads,
+    )
+    setting = RunSettings.of(dynamics)
+    vectors = landscape.network.flatten(weights)
+    if vectors.ndim > 2:
+        raise ValueError(
+            f"weights must carry one leading axis, of runs, or none; got {vectors.shape[:-1]}."
+        )
+    vectors = np.atleast_2d(vectors)
+    return run_ensemble(landscape, vectors, setting.repeat(len(vectors)), options)
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """The numbers of the dynamics of every run, each of shape (runs,), with one integrator."""
+
+    method: str
+    step: FloatArray
+    rtol: FloatArray
+    atol: FloatArray
+
+    @classmethod
+    def of(cls, dynamics: Dynamics) -> RunSettings:
+        """Read one run's numbers; a field that holds a sequence is an error."""
+        if isinstance(dynamics, GradientDescent):
+            rate = single("learning_rate", dynamics.learning_rate)
+            return cls("descent", *(np.array([x]) for x in (rate, 1.0, 1.0)))
+        fields = (single(name, getattr(dynamics, name)) for name in ("step", "rtol", "atol"))
+        method = single("method", dynamics.method)
+        return cls(method, *(np.array([x]) for x in fields))
+
+    def repeat(self, runs: int) -> RunSettings:
+        """Give every one of several runs the same numbers."""
+        return RunSettings(
+            self.method, *(np.repeat(x, runs) for x in (self.step, self.rtol, self.atol))
+        )
+
+    @classmethod
+    def join(cls, settings: Sequence[RunSettings]) -> RunSettings:
+        """Put runs of the same integrator one after another."""
+        columns = zip(*((s.step, s.rtol, s.atol) for s in settings), strict=True)
+        return cls(settings[0].method, *(np.concatenate(column) for column in columns))
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """The steps of every run, and when they are recorded."""
+
+    steps: npt.NDArray[np.int64]
+    last_step: FloatArray
+    coordinate: npt.NDArray[Any]
+
+
+def _grid(settings: RunSettings, options: Options) -> _Grid:
+    runs, horizon, every = len(settings.step), options.horizon, options.every
+    if settings.method == "dopri5":
+        times = _record_places(horizon, every)
+        return _Grid(np.zeros(runs, np.int64), settings.step, times)
+    if settings.method == "descent":
+        steps = np.full(runs, int(horizon), np.int64)
+        return _Grid(steps, settings.step, _record_places(horizon, every).astype(np.int64))
+    ratio = horizon / settings.step
+    if ratio.max() > 2**53:
+        raise ValueError(
+            f"step must be at least time / 2^53; got {settings.step.min()} for time {horizon}."
+        )
+    # A last step that is shorter by rounding alone is a whole one.
+    whole = np.maximum(np.rint(ratio), 1)
+    exact = np.abs(ratio - whole) <= 1e-9 * ratio
+    steps = np.where(exact, whole, np.ceil(ratio)).astype(np.int64)
+    last = np.where(exact, settings.step, horizon - (steps - 1) * settings.step)
+    if every is not None and len(np.unique(settings.step)) > 1:
+        raise ValueError("every must be None where the runs have different steps; got a number.")
+    places = _record_places(int(steps[0]), every)
+    times = places * settings.step[0]
+    times[-1] = horizon
+    return _Grid(steps, last, times)
+
+
+def _record_places(end: float, every: float | None) -> FloatArray:
+    """0, every, 2 every, ... and the end."""
+    if every is None:
+        return np.array([0.0, end])
+    places = np.arange(math.ceil(end / every) + 1, dtype=np.float64) * every
+    places[-1] = end
+    return places
+
+
+def run_ensemble(
+    landscape: Landscape,
+    vectors: FloatArray,
+    settings: RunSettings,
+    options: Options,
+    progress: Progress | None = None,
+) -> xr.Dataset:
+    """Run the core on weights (runs, P), and label what comes out by ``run``.
+
+    Raises
+    ------
+    Interrupted
+        On Ctrl-C.
+    """
+    grid = _grid(settings, options)
+    start = vectors.astype(options.dtype)
+    if not np.isfinite(start).all():
+        raise ValueError(f"weights must be finite in {options.dtype}; some are too large for it.")
+    result = _core.simulate(
+        landscape._problem,
+        start,
+        "euler" if settings.method == "descent" else settings.method,
+        settings.step,
+        grid.steps,
+        grid.last_step,
+        float(options.horizon),
+        settings.rtol,
+        settings.atol,
+        0.0 if options.every is None else float(options.every),
+        len(grid.coordinate),
+        options.record,
+        options.tolerance,
+        options.threads,
+        progress,
+    )
+    axis = "step" if settings.method == "descent" else "time"
+    depth = landscape.network.depth
+    variables: dict[str, Any] = {}
+    for name, values in result["records"].items():
+        long_name, extra = RECORDABLE[name]
+        dims = ("run", axis) if extra is None else ("run", axis, extra)
+        variables[name] = (dims, values, {"long_name": long_name})
+    if "sharpness" in variables:
+        variables["sharpness"][2]["largest_relative_residual"] = result["sharpness_residual"]
+        variables["sharpness"][2]["unconverged"] = result["unconverged"]
+    variables["weights"] = (("run", "parameter"), result["weights"])
+    variables["status"] = (("run",), STATUS[result["status"]])
+    variables["last_step"] = (("run",), result["last_step"], {"long_name": "steps taken"})
+    dataset = xr.Dataset(
+        variables,
+        coords={
+            "run": np.arange(len(start)),
+            axis: grid.coordinate,
+            "layer": np.arange(1, depth + 1),
+            "pair": np.arange(1, depth),
+        },
+        attrs=_attributes(landscape, settings, options),
+    )
+    unused = [
+        name
+        for name in ("layer", "pair")
+        if not any(name in v.dims for v in dataset.data_vars.values())
+    ]
+    dataset = dataset.drop_vars(unused)
+    if result["interrupted"]:
+        raise Interrupted(dataset.isel(run=np.flatnonzero(result["status"] != 0)))
+    return dataset
+
+
+def _attributes(landscape: Landscape, settings: RunSettings, options: Options) -> dict[str, Any]:
+    network = landscape.network
+    return {
+        "widths": np.array(network.widths),
+        "readout": network.readout_vector,
+        "activation": network.activation,
+        "method": "gradient descent" if settings.method == "descent" else settings.method,
+        "tolerance": options.tolerance,
+        "dtype": options.dtype,
+        "deeplinear_version": _core.build_config()["version"],
+        "simd": _core.SIMD_LEVEL,
+    }

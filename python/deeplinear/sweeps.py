@@ -1,0 +1,206 @@
+"""Training over a grid of initializations, dynamics and seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from deeplinear.checks import (
+    FloatArray,
+    describe,
+    instance_of,
+    non_negative_integer,
+    sequence_fields,
+)
+from deeplinear.dynamics import Dynamics
+from deeplinear.init import Initialization
+from deeplinear.landscape import Landscape
+from deeplinear.progress import progress_bar
+from deeplinear.simulation import (
+    Interrupted,
+    Options,
+    Progress,
+    RunSettings,
+    check_options,
+    run_ensemble,
+)
+
+__all__ = ["sweep"]
+
+
+def sweep(
+    landscape: Landscape,
+    init: Initialization,
+    dynamics: Dynamics,
+    *,
+    seeds: int | Sequence[int],
+    steps: int | None = None,
+    time: float | None = None,
+    record: Sequence[str] = ("risk", "distance"),
+    every: float | None = None,
+    tolerance: float = 0.0,
+    dtype: npt.DTypeLike = "float64",
+    threads: int | None = None,
+    progress: bool | Progress = True,
+) -> xr.Dataset:
+    """Train one run for every combination of the swept fields and seeds.
+
+    A field of `init` or `dynamics` that holds a sequence becomes a dimension of its name; ``seed``
+    is one more, the last. A run depends on its own settings and seed alone, not on what else is in
+    the sweep: each equals `simulate` from ``init.sample(network, seed)``, to the bit.
+
+    Parameters
+    ----------
+    landscape : Landscape
+        The network and its data.
+    init : Initialization
+        Such as ``dl.init.Gaussian([0.25, 0.5])``.
+    dynamics : GradientDescent or GradientFlow
+        Such as ``dl.GradientDescent([0.02, 0.1])``.
+    seeds : int or sequence of int
+        The seeds, zero or above and different; n stands for 0..n-1.
+    every : int or float or None, default None
+        As of `simulate`; None records the start and the end.
+    progress : bool or callable, default True
+        Whether to show a progress bar on a terminal; or a function that is called with the share
+        that is done, from 0 to 1, several times a second.
+    steps, time, record, tolerance, dtype, threads
+        As of `simulate`.
+
+    Returns
+    -------
+    xarray.Dataset
+        As of `simulate`, with the swept fields and ``seed`` as dimensions in place of ``run``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as above; before any work starts.
+    Interrupted
+        On Ctrl-C, a `KeyboardInterrupt` whose ``dataset`` has the finished runs along ``run``,
+        with their swept fields and seeds as coordinates.
+    """
+    instance_of("init", init, Initialization)  # type: ignore[type-abstract]
+    options = check_options(
+        landscape,
+        dynamics,
+        steps=steps,
+        time=time,
+        record=record,
+        every=every,
+        tolerance=tolerance,
+        dtype=dtype,
+        threads=threads,
+    )
+    swept = {**sequence_fields(init), **sequence_fields(dynamics), "seed": _check_seeds(seeds)}
+    for name, values in swept.items():
+        if len(set(values)) < len(values):
+            raise ValueError(f"{'seeds' if name == 'seed' else name} must be different values.")
+    cells = [dict(zip(swept, values, strict=True)) for values in product(*swept.values())]
+    settings = [_settings(dynamics, cell) for cell in cells]
+    vectors = _initial_weights(landscape, init, cells)
+    if callable(progress):
+        dataset = _run(landscape, vectors, settings, cells, options, progress)
+    else:
+        with progress_bar(bool(progress), f"{len(cells)} runs") as update:
+            dataset = _run(landscape, vectors, settings, cells, options, update)
+    return _unstack(dataset, swept)
+
+
+def _check_seeds(seeds: object) -> tuple[int, ...]:
+    takes = "seeds must be a positive integer or a non-empty sequence of non-negative integers"
+    if isinstance(seeds, (str, bytes, bool, float)):
+        raise TypeError(f"{takes}; got {describe(seeds)}.")
+    values: tuple[int, ...]
+    if isinstance(seeds, Sequence) or (isinstance(seeds, np.ndarray) and seeds.ndim == 1):
+        values = tuple(non_negative_integer(f"seeds[{i}]", s) for i, s in enumerate(seeds))
+    else:
+        values = tuple(range(non_negative_integer("seeds", seeds)))
+    if not values:
+        raise ValueError(f"{takes}; got {describe(seeds)}.")
+    return values
+
+
+def _of_cell(configuration: Any, cell: dict[str, Any]) -> Any:
+    """Put a cell's values in place of the sequences of a configuration."""
+    return replace(configuration, **{name: cell[name] for name in sequence_fields(configuration)})
+
+
+def _settings(dynamics: Dynamics, cell: dict[str, Any]) -> RunSettings:
+    return RunSettings.of(_of_cell(dynamics, cell))
+
+
+def _initial_weights(
+    landscape: Landscape, init: Initialization, cells: list[dict[str, Any]]
+) -> FloatArray:
+    """Sample the weights (runs, P), once for all cells that share the law and the seed."""
+    network, fields = landscape.network, tuple(sequence_fields(init))
+    drawn: dict[tuple[Any, ...], FloatArray] = {}
+    vectors = np.empty((len(cells), network.parameters))
+    for row, cell in zip(vectors, cells, strict=True):
+        key = (*(cell[name] for name in fields), cell["seed"])
+        if key not in drawn:
+            drawn[key] = network.flatten(_of_cell(init, cell).sample(network, cell["seed"]))
+        row[:] = drawn[key]
+    return vectors
+
+
+def _run(
+    landscape: Landscape,
+    vectors: FloatArray,
+    settings: list[RunSettings],
+    cells: list[dict[str, Any]],
+    options: Options,
+    progress: Progress,
+) -> xr.Dataset:
+    """Run all cells, one integrator at a time; the cells' values become coordinates of run."""
+    methods = list(dict.fromkeys(s.method for s in settings))
+    done: list[xr.Dataset] = []
+    share = 0.0
+    for method in methods:
+        rows = np.array([i for i, s in enumerate(settings) if s.method == method])
+        offset, weight = share, len(rows) / len(cells)
+        coordinates = {name: ("run", np.array([cells[i][name] for i in rows])) for name in cells[0]}
+        try:
+            part = run_ensemble(
+                landscape,
+                vectors[rows],
+                RunSettings.join([settings[i] for i in rows]),
+                options,
+                lambda x, offset=offset, weight=weight: progress(offset + weight * x),  # type: ignore[misc]
+            )
+        except Interrupted as interrupted:
+            finished = interrupted.dataset
+            kept = finished.run.values
+            labelled = finished.assign_coords(
+                {name: ("run", values[kept]) for name, (_, values) in coordinates.items()}
+            )
+            raise Interrupted(_join([*done, labelled])) from None
+        done.append(part.assign_coords(coordinates).assign_coords(run=rows))
+        share += weight
+    return _join(done).sortby("run")
+
+
+def _join(parts: list[xr.Dataset]) -> xr.Dataset:
+    if len(parts) == 1:
+        return parts[0]
+    return xr.concat(parts, dim="run", join="exact", combine_attrs="drop_conflicts")
+
+
+def _unstack(dataset: xr.Dataset, swept: dict[str, tuple[Any, ...]]) -> xr.Dataset:
+    """Replace the dimension run, whose order is that of the cells, by the swept ones."""
+    sizes = tuple(len(values) for values in swept.values())
+    variables: dict[Hashable, Any] = {}
+    for name, variable in dataset.data_vars.items():
+        dims = tuple(swept) + variable.dims[1:]
+        values = variable.values.reshape(sizes + variable.shape[1:])
+        variables[name] = (dims, values, variable.attrs)
+    coords: dict[Hashable, Any] = {name: np.array(values) for name, values in swept.items()}
+    coords |= {name: c for name, c in dataset.coords.items() if "run" not in c.dims}
+    return xr.Dataset(variables, coords=coords, attrs=dataset.attrs)
