@@ -1,0 +1,313 @@
+"""Bad input is refused in one clear sentence that names the argument, before any work starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import deeplinear as dl
+from strategies import make_problem
+
+WRONG = (ValueError, TypeError)
+RNG = np.random.default_rng(0)
+X, Y = RNG.standard_normal((8, 3)), RNG.standard_normal(8)
+X_TEST, Y_TEST = RNG.standard_normal((5, 3)), RNG.standard_normal(5)
+WIDTHS = (3, 4, 1)
+PROBLEM = make_problem(WIDTHS, "plain", 8, seed=1)
+WEIGHTS = PROBLEM.weights
+
+
+def with_value(array: Any, value: float) -> Any:
+    changed = np.array(array, dtype=float)
+    changed.flat[1] = value
+    return changed
+
+
+def refused(name: str, call: Callable[[], Any]) -> None:
+    """An error of the right kind whose message names the argument and is one line."""
+    with pytest.raises(WRONG, match=rf"\b({name})\b") as caught:
+        call()
+    message = str(caught.value)
+    assert message == message.strip()
+    assert "\n" not in message
+    assert len(message) > len(name) + 10  # a sentence, not the name alone
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("X", (X[0], Y)),
+        ("X", (X[None], Y)),
+        ("X", (np.empty((0, 3)), np.empty(0))),
+        ("X", (np.empty((8, 0)), Y)),
+        ("X", (with_value(X, np.nan), Y)),
+        ("X", (with_value(X, np.inf), Y)),
+        ("X", ([["a", "b"]], [1.0])),
+        ("X", (X + 1j, Y)),
+        ("X", (None, Y)),
+        ("y", (X, Y[:-1])),
+        ("y", (X, Y[:, None])),
+        ("y", (X, 1.0)),
+        ("y", (X, with_value(Y, np.nan))),
+        ("y", (X, with_value(Y, -np.inf))),
+        ("y", (X, ["a"] * 8)),
+        ("X_test", (X, Y, X_TEST[:, :2], Y_TEST)),
+        ("X_test", (X, Y, with_value(X_TEST, np.nan), Y_TEST)),
+        ("X_test|y_test", (X, Y, None, Y_TEST)),
+        ("X_test", (X, Y, np.empty((0, 3)), np.empty(0))),
+        ("y_test", (X, Y, X_TEST, Y_TEST[:-1])),
+        ("y_test", (X, Y, X_TEST, with_value(Y_TEST, np.inf))),
+        ("X_test|y_test", (X, Y, X_TEST, None)),
+    ],
+)
+def test_data(name: str, arguments: tuple[Any, ...]) -> None:
+    refused(name, lambda: dl.Regression(*arguments))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("n", {"n": 0, "d": 3}),
+        ("n", {"n": -2, "d": 3}),
+        ("d", {"n": 5, "d": 0}),
+        ("noise", {"n": 5, "d": 3, "noise": -1.0}),
+        ("noise", {"n": 5, "d": 3, "noise": np.nan}),
+    ],
+)
+def test_generated_data(name: str, options: dict[str, Any]) -> None:
+    refused(name, lambda: dl.gaussian_regression(**options))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "options"),
+    [
+        ("widths", ((3,),), {}),
+        ("widths", ((),), {}),
+        ("widths", ((3, 0, 1),), {}),
+        ("widths", ((3, -2, 1),), {}),
+        ("widths", ((3, 2.5, 1),), {}),
+        ("widths", (("3", "1"),), {}),
+        ("widths", (3,), {}),
+        ("readout", ((3, 4, 2),), {}),  # several outputs and nothing to read them with
+        ("readout", ((3, 4, 2),), {"readout": [1.0]}),
+        ("readout", ((3, 4, 2),), {"readout": [1.0, 0.0, 0.0]}),
+        ("readout", ((3, 4, 2),), {"readout": [[1.0, 0.0]]}),
+        ("readout", ((3, 4, 2),), {"readout": [1.0, np.nan]}),
+        ("activation", ((3, 4, 1),), {"activation": "sine"}),
+    ],
+)
+def test_networks(name: str, arguments: Any, options: dict[str, Any]) -> None:
+    refused(name, lambda: dl.Network(*arguments, **options))
+
+
+def test_landscapes() -> None:
+    regression = dl.Regression(X, Y)
+    refused("widths|network", lambda: dl.Landscape(dl.Network((4, 1)), regression))
+    refused("network", lambda: dl.Landscape(WIDTHS, regression))
+    refused("regression", lambda: dl.Landscape(dl.Network(WIDTHS), (X, Y)))
+
+
+BAD_WEIGHTS: dict[str, Any] = {
+    "too few": WEIGHTS[:1],
+    "too many": [*WEIGHTS, WEIGHTS[-1]],
+    "none": [],
+    "transposed": [layer.T for layer in WEIGHTS],
+    "a vector": [WEIGHTS[0], WEIGHTS[1][0]],
+    "another width": [WEIGHTS[0][:3], WEIGHTS[1][:, :3]],
+}
+
+
+@pytest.mark.parametrize("case", BAD_WEIGHTS)
+@pytest.mark.parametrize(
+    "method",
+    [
+        "end_to_end",
+        "risk",
+        "gradient",
+        "hessian",
+        "compressed_hessian",
+        "sharpness",
+        "hessian_trace",
+    ],
+)
+def test_weights_of_a_landscape(method: str, case: str) -> None:
+    landscape = PROBLEM.landscape
+    refused("weights", lambda: getattr(landscape, method)(BAD_WEIGHTS[case]))
+
+
+@pytest.mark.parametrize("case", BAD_WEIGHTS)
+def test_directions(case: str) -> None:
+    landscape = PROBLEM.landscape
+    bad = BAD_WEIGHTS[case]
+    refused("weights", lambda: landscape.hessian_vector_product(bad, WEIGHTS))
+    refused("direction", lambda: landscape.hessian_vector_product(WEIGHTS, bad))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("which", {"which": "middle"}),
+        ("tolerance", {"tolerance": -1e-8}),
+        ("tolerance", {"tolerance": np.nan}),
+    ],
+)
+def test_sharpness_options(name: str, options: dict[str, Any]) -> None:
+    refused(name, lambda: PROBLEM.landscape.sharpness(WEIGHTS, **options))
+
+
+STACKED = [np.stack([layer] * 3) for layer in WEIGHTS]
+BAD_RUNS: dict[str, Any] = {
+    "unequal runs": [STACKED[0], STACKED[1][:2]],
+    "one layer without runs": [STACKED[0], WEIGHTS[1]],
+    "no runs": [layer[:0] for layer in STACKED],
+    "two axes of runs": [layer[None] for layer in STACKED],
+    "not a number": [with_value(STACKED[0], np.nan), STACKED[1]],
+    "infinite": [STACKED[0], with_value(STACKED[1], np.inf)],
+    "text": [np.full((4, 3), "a"), WEIGHTS[1]],
+}
+
+
+def simulate(**changes: Any) -> Any:
+    arguments: dict[str, Any] = {
+        "weights": WEIGHTS,
+        "dynamics": dl.GradientDescent(0.01),
+        "steps": 2,
+    }
+    arguments |= changes
+    weights, dynamics = arguments.pop("weights"), arguments.pop("dynamics")
+    return dl.simulate(PROBLEM.landscape, weights, dynamics, **arguments)
+
+
+@pytest.mark.parametrize("case", BAD_WEIGHTS | BAD_RUNS)
+def test_weights_of_a_simulation(case: str) -> None:
+    refused("weights", lambda: simulate(weights=(BAD_WEIGHTS | BAD_RUNS)[case]))
+
+
+@pytest.mark.parametrize("value", [0, 0.0, -0.1, np.nan, np.inf, "fast", None])
+def test_learning_rates(value: Any) -> None:
+    refused("learning_rate", lambda: simulate(dynamics=dl.GradientDescent(value)))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("method", "rk45"),
+        ("method", None),
+        ("step", 0.0),
+        ("step", -0.1),
+        ("step", np.nan),
+        ("step", "small"),
+        ("rtol", -1e-6),
+        ("rtol", np.nan),
+        ("atol", -1e-9),
+        ("atol", np.inf),
+    ],
+)
+def test_flows(name: str, value: Any) -> None:
+    options: dict[str, Any] = {"method": "dopri5" if name in ("rtol", "atol") else "rk4"}
+    options[name] = value
+    refused(name, lambda: simulate(dynamics=dl.GradientFlow(**options), steps=None, time=1.0))
+
+
+FLOW = dl.GradientFlow("rk4", step=0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("steps", {"steps": 0}),
+        ("steps", {"steps": -5}),
+        ("steps", {"steps": 2.5}),
+        ("steps", {"steps": "many"}),
+        ("steps", {"steps": None}),
+        ("steps|time", {"steps": 2, "time": 1.0}),
+        ("steps|time", {"steps": None, "time": 1.0}),
+        ("time", {"dynamics": FLOW, "steps": None}),
+        ("time|steps", {"dynamics": FLOW, "steps": 5}),
+        ("time", {"dynamics": FLOW, "steps": None, "time": 0.0}),
+        ("time", {"dynamics": FLOW, "steps": None, "time": -1.0}),
+        ("time", {"dynamics": FLOW, "steps": None, "time": np.nan}),
+        ("time", {"dynamics": FLOW, "steps": None, "time": np.inf}),
+        ("record", {"record": ("risk", "loss")}),
+        ("record", {"record": ("risk", 3)}),
+        ("record", {"record": 3}),
+        ("every", {"every": 0}),
+        ("every", {"every": -1}),
+        ("every", {"every": 1.5}),
+        ("every", {"every": "step"}),
+        (
+            "every",
+            {"dynamics": dl.GradientFlow("dopri5"), "steps": None, "time": 1.0, "every": 0.0},
+        ),
+        ("tolerance", {"tolerance": -1e-9}),
+        ("tolerance", {"tolerance": np.nan}),
+        ("tolerance", {"tolerance": "small"}),
+        ("dtype", {"dtype": "int32"}),
+        ("dtype", {"dtype": "float16"}),
+        ("threads", {"threads": 0}),
+        ("threads", {"threads": -2}),
+        ("threads", {"threads": 1.5}),
+        ("dynamics", {"dynamics": 0.01}),
+        ("dynamics", {"dynamics": None}),
+    ],
+)
+def test_simulations(name: str, changes: dict[str, Any]) -> None:
+    refused(name, lambda: simulate(**changes))
+
+
+@pytest.mark.parametrize("init", [dl.init.Gaussian, dl.init.Residual, dl.init.Orthogonal])
+@pytest.mark.parametrize("scale", [-0.5, np.nan, np.inf, "large", None])
+def test_scales(init: Any, scale: Any) -> None:
+    refused("scale", lambda: init(scale).sample(dl.Network(WIDTHS), 0))
+
+
+def sweep(**changes: Any) -> Any:
+    arguments: dict[str, Any] = {
+        "init": dl.init.Gaussian(0.5),
+        "dynamics": dl.GradientDescent(0.01),
+        "seeds": 2,
+        "steps": 2,
+        "progress": False,
+    }
+    arguments |= changes
+    init, dynamics = arguments.pop("init"), arguments.pop("dynamics")
+    return dl.sweep(PROBLEM.landscape, init, dynamics, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("seeds", {"seeds": 0}),
+        ("seeds", {"seeds": -1}),
+        ("seeds", {"seeds": []}),
+        ("seeds", {"seeds": [0, -1]}),
+        ("seeds", {"seeds": 2.5}),
+        ("seeds", {"seeds": [0.5]}),
+        ("seeds", {"seeds": "all"}),
+        ("steps", {"steps": 0}),
+        ("steps", {"steps": None}),
+        ("time", {"dynamics": FLOW, "steps": None}),
+        ("record", {"record": ("loss",)}),
+        ("every", {"every": 0}),
+        ("tolerance", {"tolerance": -1.0}),
+        ("dtype", {"dtype": "int32"}),
+        ("init", {"init": 0.5}),
+        ("dynamics", {"dynamics": 0.5}),
+    ],
+)
+def test_sweeps(name: str, changes: dict[str, Any]) -> None:
+    refused(name, lambda: sweep(**changes))
+
+
+def test_swept_fields() -> None:
+    """One bad value among good ones, and no values at all; refused before the good ones are run."""
+    refused("scale", lambda: sweep(init=dl.init.Gaussian([0.5, -0.5])))
+    refused("scale", lambda: sweep(init=dl.init.Gaussian([])))
+    refused("learning_rate", lambda: sweep(dynamics=dl.GradientDescent([0.1, 0.0])))
+    refused("learning_rate", lambda: sweep(dynamics=dl.GradientDescent([])))
+    flow: dict[str, Any] = {"steps": None, "time": 1.0}
+    refused("method", lambda: sweep(dynamics=dl.GradientFlow(["rk4", "rk45"]), **flow))
+    refused("step", lambda: sweep(dynamics=dl.GradientFlow(step=[0.1, -0.1]), **flow))

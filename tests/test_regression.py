@@ -1,0 +1,412 @@
+from __future__ import annotations
+
+import copy
+import pickle
+import re
+from typing import Any
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given
+
+from deeplinear.regression import Regression, gaussian_regression
+
+EPS = np.finfo(np.float64).eps
+
+shapes = st.tuples(st.integers(1, 12), st.integers(1, 8), st.integers(0, 10_000))
+
+
+def gaussian_data(n: int, d: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((n, d)), rng.standard_normal(n)
+
+
+def least_squares_error(X: np.ndarray, y: np.ndarray, w: np.ndarray) -> float:
+    """How far two backward stable least-squares solutions may be apart.
+
+    A perturbation of X and y by a relative c eps moves w by c eps (k |w| + k^2 |r| / |X|), with the
+    condition number k of X and the residual r; c = 100 max(n, d) is generous for both solvers.
+    """
+    s = np.linalg.svd(X, compute_uv=False)
+    s = s[s > s[0] * max(X.shape) * EPS]
+    k = s[0] / s[-1]
+    residual = np.linalg.norm(y - X @ w)
+    return float(100 * max(X.shape) * EPS * (k * np.linalg.norm(w) + k**2 * residual / s[0]))
+
+
+@given(shapes)
+def test_second_moments_are_means_over_samples(shape: tuple[int, int, int]) -> None:
+    X, y = gaussian_data(*shape)
+    regression = Regression(X, y)
+    C = sum(np.outer(x, x) for x in X) / len(X)
+    b = sum(x * t for x, t in zip(X, y, strict=True)) / len(X)
+    # sums of at most 12 terms of order 1: n eps times the mean of the magnitudes, some 10
+    np.testing.assert_allclose(regression.covariance, C, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(regression.cross_covariance, b, rtol=0, atol=1e-13)
+    assert (regression.n, regression.d) == X.shape
+
+
+@given(shapes)
+def test_minimizer_is_the_least_squares_solution_of_least_norm(shape: tuple[int, int, int]) -> None:
+    X, y = gaussian_data(*shape)
+    expected = np.linalg.lstsq(X, y, rcond=None)[0]
+    error = np.linalg.norm(Regression(X, y).minimizer - expected)
+    assert error <= least_squares_error(X, y, expected)
+
+
+@pytest.mark.parametrize(("n", "d", "rank"), [(12, 6, 3), (12, 6, 1), (8, 12, 4), (30, 20, 7)])
+def test_minimizer_of_data_of_lower_rank(n: int, d: int, rank: int) -> None:
+    # small integers: X has this rank exactly, without rounding
+    rng = np.random.default_rng(rank)
+    X = (rng.integers(-3, 4, (n, rank)) @ rng.integers(-3, 4, (rank, d))).astype(float)
+    y = rng.standard_normal(n)
+    regression = Regression(X, y)
+    expected = np.linalg.lstsq(X, y, rcond=None)[0]
+    error = np.linalg.norm(regression.minimizer - expected)
+    assert error <= least_squares_error(X, y, expected)
+    assert np.count_nonzero(regression.eigenvalues) == rank
+    # the least norm: w* is in the row space of X, so the projector on it changes nothing
+    projector = np.linalg.pinv(X) @ X
+    np.testing.assert_allclose(
+        projector @ regression.minimizer, regression.minimizer, rtol=0, atol=1e-12
+    )
+
+
+@given(shapes)
+def test_eigenvalues_are_those_of_the_covariance(shape: tuple[int, int, int]) -> None:
+    X, y = gaussian_data(*shape)
+    values = Regression(X, y).eigenvalues
+    expected = np.linalg.eigvalsh(X.T @ X / len(X))
+    # forming C and its eigenvalues each cost a few (n + d) eps |C|
+    atol = 20 * sum(X.shape) * EPS * expected[-1]
+    np.testing.assert_allclose(values, expected, rtol=0, atol=atol)
+    assert np.all(values >= 0)
+    assert np.all(np.diff(values) >= 0)
+
+
+@given(shapes)
+def test_risk_is_the_mean_squared_residual(shape: tuple[int, int, int]) -> None:
+    X, y = gaussian_data(*shape)
+    n, d, seed = shape
+    regression = Regression(X, y)
+    maps = np.random.default_rng(seed + 1).standard_normal((2, 3, d))
+    expected = np.mean((y - maps @ X.T) ** 2, axis=-1)
+    # The two agree where X^T (y - X w*) = 0; rounding of w* leaves the error of the least squares,
+    # second order in it, and the cross term of the residual with the excess, first order.
+    error = least_squares_error(X, y, regression.minimizer)
+    largest = np.linalg.norm(X, 2)
+    residual = np.linalg.norm(y) + largest * (3 * np.sqrt(d) + np.linalg.norm(regression.minimizer))
+    atol = 10 * (largest * error + 10 * sum(X.shape) * EPS * residual) * residual / n
+    np.testing.assert_allclose(regression.risk(maps), expected, rtol=0, atol=atol)
+    one = regression.risk(maps[1, 2])
+    assert isinstance(one, float)
+    assert one == pytest.approx(np.asarray(regression.risk(maps))[1, 2], rel=1e-14)
+    minimum = regression.risk(regression.minimizer)
+    assert minimum == regression.minimum_risk
+    assert np.all(np.asarray(regression.risk(maps)) >= minimum)
+
+
+def test_risk_is_accurate_near_the_minimizer() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((40, 4))
+    regression = Regression(X, X @ np.array([1.0, -2.0, 3.0, 0.5]))
+    w = regression.minimizer + 1e-6 * rng.standard_normal(4)
+    expected = np.mean((X @ (w - regression.minimizer)) ** 2)  # about 1e-12
+    # The condition number is below 3 and the minimal risk some 1e-30: only rounding remains. The
+    # residuals y - X w would be off by 1e-16 in 1e-6, a relative 1e-10.
+    assert regression.risk(w) == pytest.approx(expected, rel=1e-13)
+
+
+def test_minimum_risk_of_data_without_noise_and_of_fewer_samples_than_inputs() -> None:
+    X, y = gaussian_data(4, 9, 3)
+    # |y - X w*| is a few eps k(X) |y| with k(X) below 100, here squared
+    assert Regression(X, y).minimum_risk <= (1e3 * EPS) ** 2
+    assert Regression(X.T, X.T @ y).minimum_risk <= (1e3 * EPS) ** 2
+    assert Regression([[1.0], [1.0]], [1.0, 3.0]).minimum_risk == pytest.approx(1.0, rel=1e-14)
+
+
+@given(shapes)
+def test_test_risk_is_the_mean_squared_residual_of_the_test_data(
+    shape: tuple[int, int, int],
+) -> None:
+    n, d, seed = shape
+    X, y = gaussian_data(n, d, seed)
+    X_test, y_test = gaussian_data(n + 3, d, seed + 1)
+    regression = Regression(X, y, X_test, y_test)
+    w = np.random.default_rng(seed + 2).standard_normal((5, d))
+    expected = np.mean((y_test - w @ X_test.T) ** 2, axis=-1)
+    # an identity in w*, so only rounding of its three terms, each at most (|y| + |X| |w|)^2 / n
+    maps = np.linalg.norm(w, axis=1).max() + 2 * np.linalg.norm(regression.minimizer)
+    size = (np.linalg.norm(y_test) + np.linalg.norm(X_test, 2) * maps) ** 2 / len(y_test)
+    atol = 10 * (2 * n + 3 + d) * EPS * size
+    np.testing.assert_allclose(regression.test_risk(w), expected, rtol=0, atol=atol)
+    assert isinstance(regression.test_risk(w[0]), float)
+
+    # the pieces that make it up
+    at_minimizer = np.mean((y_test - X_test @ regression.minimizer) ** 2)
+    gradient_half = X_test.T @ X_test @ regression.minimizer - X_test.T @ y_test
+    gradient_half /= len(y_test)
+    covariance = X_test.T @ X_test / len(y_test)
+    assert regression.test_risk_at_minimizer == pytest.approx(at_minimizer, rel=1e-13, abs=atol)
+    np.testing.assert_allclose(regression.test_covariance, covariance, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(
+        regression.test_cross_covariance, X_test.T @ y_test / len(y_test), rtol=0, atol=1e-13
+    )
+    scale = np.linalg.norm(X_test, 2) ** 2 * maps + np.linalg.norm(X_test, 2) * 10
+    np.testing.assert_allclose(
+        regression.test_gradient_half, gradient_half, rtol=0, atol=100 * EPS * scale
+    )
+
+
+def test_test_risk_of_a_perfect_fit_is_not_negative() -> None:
+    for seed in range(50):
+        X, y = gaussian_data(20, 4, seed)
+        X_test, w = gaussian_data(4, 30, seed + 100)[0].T, np.arange(4.0) + seed
+        risk = Regression(X, y, X_test, X_test @ w).test_risk(w)
+        # cancellation of terms of order |w|^2 <= 1e4, some 100 eps each
+        assert 0 <= risk <= 1e6 * EPS
+
+
+def test_without_test_data() -> None:
+    regression = Regression([[1.0]], [1.0])
+    assert regression.X_test is None
+    assert regression.y_test is None
+    assert regression.test_covariance is None
+    assert regression.test_cross_covariance is None
+    assert regression.test_risk_at_minimizer is None
+    assert regression.test_gradient_half is None
+    with pytest.raises(ValueError, match="test_risk needs X_test and y_test"):
+        regression.test_risk([1.0])
+
+
+def test_zero_data() -> None:
+    regression = Regression(np.zeros((3, 2)), [1.0, 2.0, 3.0])
+    assert regression.minimizer.tolist() == [0.0, 0.0]
+    assert regression.eigenvalues.tolist() == [0.0, 0.0]
+    assert regression.minimum_risk == pytest.approx(14 / 3, rel=1e-15)
+    assert Regression([[1.0, 2.0], [3.0, 4.0]], [0.0, 0.0]).minimizer.tolist() == [0.0, 0.0]
+
+
+def test_targets_orthogonal_to_the_inputs_but_for_rounding_give_zero() -> None:
+    X, y = gaussian_data(30, 4, 0)
+    Q = np.linalg.qr(X)[0]
+    for _ in range(2):
+        y = y - Q @ (Q.T @ y)
+    assert np.linalg.norm(X.T @ y) > 0
+    assert Regression(X, y).minimizer.tolist() == [0.0] * 4
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        np.asfortranarray,
+        lambda X: X.tolist(),
+        lambda X: X.astype(int),
+        lambda X: X.astype(np.float32),
+        lambda X: np.repeat(X, 2, axis=0)[::2],
+        lambda X: np.repeat(X, 2, axis=1)[:, ::2],
+        lambda X: X[::-1][::-1],
+    ],
+    ids=["fortran", "list", "int", "float32", "rows", "columns", "reversed"],
+)
+def test_other_layouts_and_types_are_converted(convert: Any) -> None:
+    X = np.array([[1.0, 2.0], [3.0, 5.0], [-1.0, 4.0]])
+    y = np.array([1, 2, 4])
+    regression = Regression(convert(X), y, convert(X), list(y))
+    for array in (regression.X, regression.y, regression.X_test, regression.y_test):
+        assert array is not None
+        assert array.dtype == np.float64
+        assert array.flags.c_contiguous
+    np.testing.assert_array_equal(regression.X, X)
+    np.testing.assert_array_equal(regression.minimizer, Regression(X, y).minimizer)
+
+
+def test_arrays_are_read_only_copies() -> None:
+    X, y = gaussian_data(5, 2, 0)
+    regression = Regression(X, y, X.copy(), y.copy())
+    before = regression.X.copy()
+    X[:] = 0
+    np.testing.assert_array_equal(regression.X, before)
+    names = ["X", "y", "X_test", "y_test", "covariance", "cross_covariance", "minimizer"]
+    names += ["eigenvalues", "test_covariance", "test_cross_covariance", "test_gradient_half"]
+    for name in names:
+        with pytest.raises(ValueError, match="read-only"):
+            getattr(regression, name)[0] = 1.0
+        with pytest.raises(AttributeError, match=name):
+            setattr(regression, name, before)
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda r: pickle.loads(pickle.dumps(r))])
+def test_copies_are_equal_and_read_only(duplicate: Any) -> None:
+    regression = gaussian_regression(n=8, d=3)
+    again = duplicate(regression)
+    np.testing.assert_array_equal(again.minimizer, regression.minimizer)
+    np.testing.assert_array_equal(again.X_test, regression.X_test)
+    assert not again.X.flags.writeable
+    assert repr(again) == "Regression(n=8, d=3, n_test=8)"
+
+
+ONES = np.ones((3, 2))
+X_TAKES = "X must be a two-dimensional array of finite numbers, shape (n, d); got "
+Y_TAKES = "y must be a one-dimensional array of finite numbers, shape (n,); got "
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "error", "message"),
+    [
+        (np.ones(5), np.ones(5), ValueError, X_TAKES + "shape (5,)."),
+        (1.0, [1.0], ValueError, X_TAKES + "shape ()."),
+        (np.ones((2, 2, 2)), np.ones(2), ValueError, X_TAKES + "shape (2, 2, 2)."),
+        (np.ones((0, 2)), [], ValueError, X_TAKES + "an empty array, shape (0, 2)."),
+        (np.ones((2, 0)), [1, 1], ValueError, X_TAKES + "an empty array, shape (2, 0)."),
+        (
+            [[1.0, 2.0], [3.0]],
+            [1, 1],
+            ValueError,
+            X_TAKES + "list of length 2 with rows of unequal shape.",
+        ),
+        ([[1.0, np.nan]], [1.0], ValueError, X_TAKES + "nan at index (0, 1)."),
+        ([[1.0], [-np.inf]], [1.0, 1.0], ValueError, X_TAKES + "-inf at index (1, 0)."),
+        ("data", [1.0], TypeError, X_TAKES + "'data' with dtype <U4."),
+        ([["a"]], [1.0], TypeError, X_TAKES + "list of length 1 with dtype <U1."),
+        (
+            ONES.astype(complex),
+            np.ones(3),
+            TypeError,
+            X_TAKES + "ndarray of shape (3, 2) with dtype complex128.",
+        ),
+        (
+            ONES.astype(object),
+            np.ones(3),
+            TypeError,
+            X_TAKES + "ndarray of shape (3, 2) with dtype object.",
+        ),
+        (None, np.ones(3), TypeError, X_TAKES + "None with dtype object."),
+        (ONES, np.ones((3, 1)), ValueError, Y_TAKES + "shape (3, 1)."),
+        (ONES, [1.0, 2.0, np.inf], ValueError, Y_TAKES + "inf at index (2,)."),
+        (ONES, None, TypeError, Y_TAKES + "None with dtype object."),
+        (ONES, np.ones(4), ValueError, "y must have one entry per row of X, 3; got 4."),
+        (
+            1e200 * ONES,
+            np.ones(3),
+            ValueError,
+            "X must be all zero or have its largest magnitude between 1e-60 and 1e+60; "
+            "got 1e+200, so rescale the data.",
+        ),
+        (
+            ONES,
+            1e-70 * np.ones(3),
+            ValueError,
+            "y must be all zero or have its largest magnitude between 1e-60 and 1e+60; "
+            "got 1e-70, so rescale the data.",
+        ),
+    ],
+)
+def test_bad_data(X: Any, y: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=f"^{re.escape(message)}$"):
+        Regression(X, y)
+
+
+@pytest.mark.parametrize(
+    ("X_test", "y_test", "message"),
+    [
+        (ONES, None, "X_test and y_test must be given together; got X_test alone."),
+        (None, [1.0], "X_test and y_test must be given together; got y_test alone."),
+        (np.ones((4, 3)), np.ones(4), "X_test must have as many columns as X, 2; got shape (4, 3)"),
+        (ONES, np.ones(2), "y_test must have one entry per row of X_test, 3; got 2."),
+        (ONES, [np.nan] * 3, "y_test must be a one-dimensional array of finite numbers"),
+        (np.ones(3), np.ones(3), "X_test must be a two-dimensional array of finite numbers"),
+    ],
+)
+def test_bad_test_data(X_test: Any, y_test: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        Regression(ONES, np.ones(3), X_test, y_test)
+
+
+@pytest.mark.parametrize(
+    ("w", "error", "message"),
+    [
+        ([1.0, 2.0, 3.0], ValueError, "w must be an array of end-to-end maps, shape (..., 2); got"),
+        (1.0, ValueError, "w must be an array of end-to-end maps, shape (..., 2); got shape ()."),
+        ([np.nan, 1.0], ValueError, "w must be an array of finite numbers, shape (..., 2); got"),
+        (["a", "b"], TypeError, "w must be an array of finite numbers, shape (..., 2); got"),
+    ],
+)
+def test_bad_map(w: Any, error: type[Exception], message: str) -> None:
+    regression = Regression(ONES, np.ones(3), ONES, np.ones(3))
+    with pytest.raises(error, match=f"^{re.escape(message)}"):
+        regression.risk(w)
+    with pytest.raises(error, match=f"^{re.escape(message)}"):
+        regression.test_risk(w)
+
+
+@pytest.mark.parametrize(
+    ("n", "d", "noise", "n_test"), [(50, 5, 1.0, None), (15, 20, 1.0, 40), (30, 4, 0.0, 7)]
+)
+def test_gaussian_regression_follows_its_law(
+    n: int, d: int, noise: float, n_test: int | None
+) -> None:
+    regression = gaussian_regression(n=n, d=d, noise=noise, seed=3, n_test=n_test)
+    m = n if n_test is None else n_test
+    # the draws in the documented order
+    rng = np.random.default_rng(3)
+    X, w_true, xi = rng.standard_normal((n, d)), rng.standard_normal(d), rng.standard_normal(n)
+    X_test, xi_test = rng.standard_normal((m, d)), rng.standard_normal(m)
+    y = X @ w_true + noise * xi
+    norm = np.linalg.norm(np.linalg.lstsq(X, y, rcond=None)[0])
+    np.testing.assert_array_equal(regression.X, X)
+    np.testing.assert_array_equal(regression.X_test, X_test)
+    # the condition number is below 30, so the norms agree to some 1000 eps
+    np.testing.assert_allclose(regression.y, y / norm, rtol=1e-12)
+    np.testing.assert_allclose(
+        regression.y_test, (X_test @ w_true + noise * xi_test) / norm, rtol=1e-12
+    )
+    assert np.linalg.norm(regression.minimizer) == pytest.approx(1.0, rel=1e-13)
+
+
+def test_gaussian_regression_without_noise_recovers_the_direction_of_the_true_map() -> None:
+    regression = gaussian_regression(noise=0.0)
+    # zero but for rounding of y, some eps squared
+    assert regression.minimum_risk <= 1e-28
+    assert regression.test_risk_at_minimizer is not None
+    assert regression.test_risk_at_minimizer <= 1e-28
+
+
+def test_gaussian_regression_keeps_its_draws_apart() -> None:
+    regression = gaussian_regression(seed=5)
+    longer = gaussian_regression(seed=5, n_test=500)
+    np.testing.assert_array_equal(regression.y, longer.y)
+    np.testing.assert_array_equal(gaussian_regression(seed=5, noise=0.0).X, regression.X)
+    assert not np.array_equal(gaussian_regression(seed=6).X, regression.X)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"n": 0}, ValueError, "n must be a positive integer; got 0."),
+        ({"d": -1}, ValueError, "d must be a positive integer; got -1."),
+        ({"d": 2.0}, TypeError, "d must be a positive integer; got 2.0."),
+        ({"n": True}, TypeError, "n must be a positive integer; got True."),
+        ({"n": "50"}, TypeError, "n must be a positive integer; got '50'."),
+        ({"n_test": 0}, ValueError, "n_test must be a positive integer; got 0."),
+        ({"noise": -0.1}, ValueError, "noise must be a non-negative finite number; got -0.1."),
+        ({"noise": np.inf}, ValueError, "noise must be a non-negative finite number; got inf."),
+        ({"noise": "1"}, TypeError, "noise must be a non-negative finite number; got '1'."),
+        ({"seed": -1}, ValueError, "seed must be a non-negative integer; got -1."),
+        ({"seed": None}, TypeError, "seed must be a non-negative integer; got None."),
+    ],
+)
+def test_bad_law(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=f"^{re.escape(message)}$"):
+        gaussian_regression(**arguments)
+
+
+def test_zero_minimizer_cannot_be_scaled(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Zeros:
+        def standard_normal(self, size: Any) -> np.ndarray:
+            return np.zeros(size)
+
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: Zeros())
+    with pytest.raises(ValueError, match="seed must give data whose minimizer is not zero"):
+        gaussian_regression()
