@@ -64,14 +64,14 @@ Array<double> end_to_end(const Problem& problem, const Array<double>& weights) {
   Array<double> out(problem.net.widths[0]);
   double* to = out.mutable_data();
   at(problem, weights, [&](const auto& landscape) {
-    for (int i = 0; i < problem.net.widths[0]; ++i) to[i] = landscape.end_to_end()[i].value;
+    for (int i = 0; i < problem.net.widths[0]; ++i) to[i] = landscape.end_to_end()[i].lane(0);
   });
   return out;
 }
 
 double risk(const Problem& problem, const Array<double>& weights) {
   return problem.risk.minimum +
-         at(problem, weights, [](const auto& landscape) { return landscape.excess().value; });
+         at(problem, weights, [](const auto& landscape) { return landscape.excess().lane(0); });
 }
 
 Array<double> gradient(const Problem& problem, const Array<double>& weights) {
@@ -99,9 +99,9 @@ Array<double> hessian(const Problem& problem, const Array<double>& weights) {
   at(problem, weights, [&](auto& landscape) {
     std::vector<Number> unit(size, zero<Number>());
     for (Layout::Index i = 0; i < size; ++i) {
-      unit[i].value = 1;
+      unit[i] = Number(1.0);
       landscape.hessian_vector_product(unit.data(), reinterpret_cast<Number*>(to + i * size));
-      unit[i].value = 0;
+      unit[i] = Number(0.0);
     }
     Eigen::Map<RowMatrix> H(to, size, size);
     H = (0.5 * (H + H.transpose())).eval();

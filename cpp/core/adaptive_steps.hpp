@@ -29,7 +29,7 @@ class AdaptiveSteps : Ensemble<P> {
     P fresh = zero<P>();
     for (int i = 0; i < Base::lanes; ++i) fresh.set_lane(i, Scalar(start(i)));
     while (Base::any_running()) {
-      while (any<P>(zero<P>() < fresh)) fresh = begin(fresh);
+      while (any(zero<P>() < fresh)) fresh = begin(fresh);
       if (!Base::any_running()) return;
       if (Base::stop_requested([&](const Lane& lane) { return lane.time / plan_.time; })) return;
       fresh = try_step();
@@ -82,7 +82,7 @@ class AdaptiveSteps : Ensemble<P> {
     const RiskValues values = Base::risk_values(excess);
     const P error = squared_error(problem_.net, W_.data(), stages_, h, rtol_, atol_);
     const Mask<P> good = (error <= P(Scalar(1))) & finite(excess) & Base::running();
-    const P accepted = select<P>(good, P(Scalar(1)), zero<P>());
+    const P accepted = select(good, P(Scalar(1)), zero<P>());
     for (int i = 0; i < Base::lanes; ++i) {
       if (accepted.lane(i) > 0) advance(i, h.lane(i), arrives[i]);
     }

@@ -9,14 +9,14 @@
 #pragma once
 
 #include "layout.hpp"
-#include "tiles.hpp"
+#include "products.hpp"
 
 namespace deeplinear {
 
 // The rank-one terms c_s u^s_k (v^s_{k-1})^T that a stage adds to the weights, s < count.
 template <class P>
 struct Corrections {
-  static constexpr int capacity = 7;
+  static constexpr int capacity = largest_narrow;
   int count = 0;
   P coefficient[capacity];
   const P* u[capacity];
@@ -30,12 +30,6 @@ struct Corrections {
 };
 
 namespace detail {
-
-// Calls body(D) with the width D of a square segment as a compile-time constant.
-template <class Body>
-inline void with_width(int width, Body body) {
-  for_each_tile(width, [&](auto tile, int) { body(tile); });
-}
 
 // pull through the layers of a square segment; the vector stays in registers from layer to layer.
 template <int D, class P>
@@ -116,7 +110,7 @@ inline void pull(const Layout& net, const P* W, P* u, const Corrections<P>& term
   for (auto segment = net.segments.rbegin(); segment != net.segments.rend(); ++segment) {
     const int k = segment->last, rows = net.rows(k), cols = net.cols(k);
     if (segment->square) {
-      detail::with_width(rows, [&](auto width) {
+      with_constant(rows, [&](auto width) {
         detail::pull_square<decltype(width)::value>(net, *segment, W, u, terms);
       });
       continue;
@@ -137,7 +131,7 @@ inline void push(const Layout& net, const P* W, P* v, const Corrections<P>& term
   for (const auto& segment : net.segments) {
     const int k = segment.first, rows = net.rows(k), cols = net.cols(k);
     if (segment.square) {
-      detail::with_width(rows, [&](auto width) {
+      with_constant(rows, [&](auto width) {
         detail::push_square<decltype(width)::value>(net, segment, W, v, terms);
       });
       continue;
@@ -159,40 +153,52 @@ inline void push_and_update(const Layout& net, P* W, const P* u, P* v, P scale) 
   for (const auto& segment : net.segments) {
     const int k = segment.first;
     if (segment.square) {
-      detail::with_width(net.rows(k), [&](auto width) {
+      with_constant(net.rows(k), [&](auto width) {
         detail::descend_square<decltype(width)::value>(net, segment, W, u, v, scale);
       });
       continue;
     }
-    const auto pass = [&]<bool Product>(std::bool_constant<Product>) {
-      product_and_update<Product>(net.rows(k), net.cols(k), W + net.weights[k],
-                                  v + net.vectors[k - 1], v + net.vectors[k], scale,
-                                  u + net.vectors[k]);
+    const auto pass_layer = [&](auto product) {
+      pass<decltype(product)::value, true>(net.rows(k), net.cols(k), W + net.weights[k],
+                                           v + net.vectors[k - 1], v + net.vectors[k], false, scale,
+                                           u + net.vectors[k]);
     };
     // v_L enters no gradient.
-    k < net.depth() ? pass(std::true_type{}) : pass(std::false_type{});
+    k < net.depth() ? pass_layer(std::true_type{}) : pass_layer(std::false_type{});
   }
+}
+
+// Calls body(entry, (i, j) of sum_s c_s u^s_k (v^s_{k-1})^T) for every entry of layer k, row by
+// row.
+template <class P, class Body>
+inline void for_each_correction(const Layout& net, int k, const Corrections<P>& terms, Body body) {
+  with_constant(terms.count, [&](auto count) {
+    constexpr int S = decltype(count)::value;
+    const int rows = net.rows(k), cols = net.cols(k);
+    std::ptrdiff_t entry = net.weights[k];
+    for (int i = 0; i < rows; ++i) {
+      P factor[S];
+      const P* v[S];
+      for (int s = 0; s < S; ++s) {
+        factor[s] = terms.coefficient[s] * terms.u[s][net.vectors[k] + i];
+        v[s] = terms.v[s] + net.vectors[k - 1];
+      }
+      for (int j = 0; j < cols; ++j, ++entry) {
+        P sum = factor[0] * v[0][j];
+        for (int s = 1; s < S; ++s) sum = fma(factor[s], v[s][j], sum);
+        body(entry, sum);
+      }
+    }
+  });
 }
 
 // W_k += sum_s c_s u^s_k (v^s_{k-1})^T for all k, in the lanes of the mask.
 template <class P>
 inline void update(const Layout& net, P* W, const Corrections<P>& terms, Mask<P> mask) {
   for (int k = 1; k <= net.depth(); ++k) {
-    const int rows = net.rows(k), cols = net.cols(k);
-    P* w = W + net.weights[k];
-    for (int i = 0; i < rows; ++i, w += cols) {
-      P factor[Corrections<P>::capacity];
-      for (int s = 0; s < terms.count; ++s) {
-        factor[s] = terms.coefficient[s] * terms.u[s][net.vectors[k] + i];
-      }
-      for (int j = 0; j < cols; ++j) {
-        P sum = w[j];
-        for (int s = 0; s < terms.count; ++s) {
-          sum = fma(factor[s], terms.v[s][net.vectors[k - 1] + j], sum);
-        }
-        w[j] = select<P>(mask, sum, w[j]);
-      }
-    }
+    for_each_correction(net, k, terms, [&](std::ptrdiff_t entry, P change) {
+      W[entry] = select(mask, W[entry] + change, W[entry]);
+    });
   }
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "coordination.hpp"
+#include "memory.hpp"
 #include "recorder.hpp"
 #include "stepper.hpp"
 

@@ -30,16 +30,16 @@ class FixedSteps : Ensemble<P> {
     const P threshold(plan_.tolerance > 0 ? Scalar(plan_.tolerance)
                                           : -std::numeric_limits<Scalar>::infinity());
     for (std::int64_t countdown = 0; Base::any_running(); --countdown) {
-      if (Base::stop_requested([&](const Lane& lane) {
-            return double(lane.steps) / double(std::max<std::int64_t>(1, plan_.steps[lane.run]));
+      if (Base::stop_requested([this](const Lane& lane) {
+            return double(lane.steps + uncounted_) / double(plan_.steps[lane.run]);
           })) {
         return;
       }
       P excess = stages_.pull_stage(W_.data(), 0);
       const auto stops = [&] {
-        return Mask<P>(Base::running() & ((excess <= threshold) | invert<P>(finite(excess))));
+        return Mask<P>(Base::running() & ((excess <= threshold) | !finite(excess)));
       };
-      while (countdown <= 0 || any<P>(stops())) {
+      while (countdown <= 0 || any(stops())) {
         const bool restarted = handle_events(excess);
         if (!Base::any_running()) return;
         countdown = std::numeric_limits<std::int64_t>::max();
@@ -50,7 +50,7 @@ class FixedSteps : Ensemble<P> {
         excess = stages_.pull_stage(W_.data(), 0);
       }
       step();
-      for (Lane& lane : lanes_) ++lane.steps;
+      ++uncounted_;
     }
   }
 
@@ -74,6 +74,8 @@ class FixedSteps : Ensemble<P> {
 
   // Records, finishes and restarts the lanes that are due; true where a lane took another run.
   bool handle_events(P excess) {
+    for (Lane& lane : lanes_) lane.steps += uncounted_;
+    uncounted_ = 0;
     const auto every = std::int64_t(plan_.every);
     const RiskValues values = Base::risk_values(excess);
     bool restarted = false;
@@ -117,6 +119,7 @@ class FixedSteps : Ensemble<P> {
   }
 
   P step_ = zero<P>();
+  std::int64_t uncounted_ = 0;  // steps since the lanes' own counts were brought up to date
 };
 
 }  // namespace deeplinear

@@ -67,13 +67,27 @@ Outcome run_lanes(const Problem& problem, const Plan& plan, Scalar* weights, con
              : run_groups<FixedSteps<P>>(problem, plan, weights, records, monitor);
 }
 
+// Two registers of runs hide the latency of sums from layer to layer, where there are 32 registers
+// to hold them.
+#if defined(__AVX512F__) || defined(__aarch64__)
+inline constexpr int registers_per_pack = 2;
+#else
+inline constexpr int registers_per_pack = 1;
+#endif
+
 template <class Scalar>
 Outcome simulate(const Problem& problem, const Plan& plan, Scalar* weights, const Records& records,
                  const Monitor& monitor) {
+  constexpr int native = native_lanes<Scalar>, wide = registers_per_pack * native;
   // Alone on its thread a run gains nothing from idle lanes beside it, which cost memory.
-  return plan.runs <= plan.threads
-             ? run_lanes<1>(problem, plan, weights, records, monitor)
-             : run_lanes<native_lanes<Scalar>>(problem, plan, weights, records, monitor);
+  if (plan.runs <= plan.threads) return run_lanes<1>(problem, plan, weights, records, monitor);
+  // Beyond the first-level cache its bandwidth is the limit, and more lanes only take more of it.
+  const auto numbers = problem.net.parameters + 2 * problem.net.coordinates;
+  const bool fits = numbers * wide * std::ptrdiff_t(sizeof(Scalar)) <= Eigen::l1CacheSize();
+  if (fits && plan.runs > std::int64_t(plan.threads) * native) {
+    return run_lanes<wide>(problem, plan, weights, records, monitor);
+  }
+  return run_lanes<native>(problem, plan, weights, records, monitor);
 }
 
 }  // namespace deeplinear

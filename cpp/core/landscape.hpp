@@ -7,6 +7,7 @@
 #include <Eigen/Eigenvalues>
 
 #include "chain.hpp"
+#include "memory.hpp"
 #include "risk.hpp"
 
 namespace deeplinear {
@@ -53,7 +54,7 @@ class Landscape {
 
   // False where a product of the layers overflows.
   bool finite() const {
-    const auto overflows = [](P x) { return any<P>(invert<P>(deeplinear::finite(x))); };
+    const auto overflows = [](P x) { return any(!deeplinear::finite(x)); };
     return std::none_of(u_.begin(), u_.end(), overflows) &&
            std::none_of(v_.begin(), v_.end(), overflows);
   }

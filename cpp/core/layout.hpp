@@ -16,7 +16,7 @@ struct Layout {
     int last;
     bool square;
   };
-  static constexpr int largest_square = 8;
+  static constexpr int largest_square = 8;  // products of equal small layers are unrolled
 
   std::vector<int> widths;        // d_0 .. d_L
   std::vector<Index> weights;     // offset of W_k (row by row), k = 1 .. L; weights[0] is unused

@@ -8,7 +8,7 @@
 #include <cmath>
 #include <limits>
 #include <type_traits>
-#include <vector>
+#include <utility>
 
 #include <Eigen/Core>
 
@@ -18,87 +18,137 @@ namespace deeplinear {
 template <class Scalar>
 inline constexpr int native_lanes = Eigen::internal::packet_traits<Scalar>::size;
 
+// One scalar, or one or more registers
 template <class Scalar_, int Lanes>
 struct Pack {
   using Scalar = Scalar_;
   using Register =
       std::conditional_t<Lanes == 1, Scalar, typename Eigen::internal::packet_traits<Scalar>::type>;
   static constexpr int lanes = Lanes;
-  static_assert(Lanes == 1 || Lanes == native_lanes<Scalar>);
+  static constexpr int registers = Lanes == 1 ? 1 : Lanes / native_lanes<Scalar>;
+  static_assert(Lanes == 1 || Lanes == registers * native_lanes<Scalar>);
 
-  Register value;
+  Register part[registers];
 
   Pack() = default;
-  explicit Pack(Register register_) : value(register_) {}
-  explicit Pack(Scalar scalar)
-    requires(Lanes > 1)
-      : value(Eigen::internal::pset1<Register>(scalar)) {}
+  explicit Pack(Scalar scalar) {
+    for (int i = 0; i < registers; ++i) {
+      if constexpr (Lanes == 1) {
+        part[i] = scalar;
+      } else {
+        part[i] = Eigen::internal::pset1<Register>(scalar);
+      }
+    }
+  }
 
   Scalar lane(int i) const { return reinterpret_cast<const Scalar*>(this)[i]; }
   void set_lane(int i, Scalar x) { reinterpret_cast<Scalar*>(this)[i] = x; }
 
-  friend Pack operator+(Pack a, Pack b) { return Pack(Register(a.value + b.value)); }
-  friend Pack operator-(Pack a, Pack b) { return Pack(Register(a.value - b.value)); }
-  friend Pack operator*(Pack a, Pack b) { return Pack(Register(a.value * b.value)); }
-  friend Pack operator/(Pack a, Pack b) { return Pack(Register(a.value / b.value)); }
+  // The result of operation(part of each operand), register by register
+  template <class Operation, class... Packs>
+  static Pack map(Operation operation, const Packs&... packs) {
+    Pack result;
+    for (int i = 0; i < registers; ++i) result.part[i] = operation(packs.part[i]...);
+    return result;
+  }
 
-  // Comparisons give a mask: one truth value per lane, false where an operand is NaN.
-  friend auto operator<=(Pack a, Pack b) { return a.value <= b.value; }
-  friend auto operator<(Pack a, Pack b) { return a.value < b.value; }
+  friend Pack operator+(const Pack& a, const Pack& b) {
+    return map([](auto x, auto y) -> Register { return x + y; }, a, b);
+  }
+  friend Pack operator-(const Pack& a, const Pack& b) {
+    return map([](auto x, auto y) -> Register { return x - y; }, a, b);
+  }
+  friend Pack operator*(const Pack& a, const Pack& b) {
+    return map([](auto x, auto y) -> Register { return x * y; }, a, b);
+  }
+  friend Pack operator/(const Pack& a, const Pack& b) {
+    return map([](auto x, auto y) -> Register { return x / y; }, a, b);
+  }
 };
 
-// Memory whose alignment does not vary: the order in which Eigen sums depends on it.
-template <class T>
-using AlignedVector = std::vector<T, Eigen::aligned_allocator<T>>;
-
+// One truth value per lane
 template <class P>
-using Mask = decltype(std::declval<P>() <= std::declval<P>());
+struct Mask {
+  using Register = typename P::Register;
+  using Bits = decltype(std::declval<Register>() < std::declval<Register>());
+
+  Bits part[P::registers];
+
+  template <class Operation, class... Operands>
+  static Mask map(Operation operation, const Operands&... operands) {
+    Mask result;
+    for (int i = 0; i < P::registers; ++i) result.part[i] = operation(operands.part[i]...);
+    return result;
+  }
+
+  friend Mask operator&(const Mask& a, const Mask& b) {
+    return map([](auto x, auto y) -> Bits { return x & y; }, a, b);
+  }
+  friend Mask operator|(const Mask& a, const Mask& b) {
+    return map([](auto x, auto y) -> Bits { return x | y; }, a, b);
+  }
+  friend Mask operator!(const Mask& a) {
+    return map(
+        [](auto x) -> Bits {
+          if constexpr (P::lanes == 1) {
+            return !x;
+          } else {
+            return ~x;
+          }
+        },
+        a);
+  }
+};
+
+// Comparisons are false where an operand is NaN.
+template <class Scalar, int Lanes>
+inline Mask<Pack<Scalar, Lanes>> operator<(const Pack<Scalar, Lanes>& a,
+                                           const Pack<Scalar, Lanes>& b) {
+  using M = Mask<Pack<Scalar, Lanes>>;
+  return M::map([](auto x, auto y) -> typename M::Bits { return x < y; }, a, b);
+}
+template <class Scalar, int Lanes>
+inline Mask<Pack<Scalar, Lanes>> operator<=(const Pack<Scalar, Lanes>& a,
+                                            const Pack<Scalar, Lanes>& b) {
+  using M = Mask<Pack<Scalar, Lanes>>;
+  return M::map([](auto x, auto y) -> typename M::Bits { return x <= y; }, a, b);
+}
 
 // a b + c, rounded once where the processor has a fused multiply-add.
 template <class Scalar, int Lanes>
-inline Pack<Scalar, Lanes> fma(Pack<Scalar, Lanes> a, Pack<Scalar, Lanes> b,
-                               Pack<Scalar, Lanes> c) {
-  using P = Pack<Scalar, Lanes>;
-  if constexpr (Lanes > 1) {
-    return P(Eigen::internal::pmadd(a.value, b.value, c.value));
-  } else {
+inline Pack<Scalar, Lanes> fma(const Pack<Scalar, Lanes>& a, const Pack<Scalar, Lanes>& b,
+                               const Pack<Scalar, Lanes>& c) {
+  return Pack<Scalar, Lanes>::map(
+      [](auto x, auto y, auto z) {
+        if constexpr (Lanes > 1) {
+          return Eigen::internal::pmadd(x, y, z);
+        } else {
 #if defined(__FMA__) || defined(__aarch64__)
-    return P(std::fma(a.value, b.value, c.value));
+          return std::fma(x, y, z);
 #else
-    return P(a.value * b.value + c.value);
+          return x * y + z;
 #endif
-  }
+        }
+      },
+      a, b, c);
 }
 
 template <class P>
-inline P select(Mask<P> mask, P a, P b) {
-  return P(typename P::Register(mask ? a.value : b.value));
+inline P select(const Mask<P>& mask, const P& a, const P& b) {
+  return P::map([](auto m, auto x, auto y) -> typename P::Register { return m ? x : y; }, mask, a,
+                b);
 }
 
 template <class P>
-inline Mask<P> invert(Mask<P> mask) {
-  if constexpr (P::lanes == 1) {
-    return !mask;
-  } else {
-    return ~mask;
-  }
+inline P maximum(const P& a, const P& b) {
+  return select(a < b, b, a);
 }
 
 template <class P>
-inline P maximum(P a, P b) {
-  return select<P>(a < b, b, a);
-}
-
-template <class Scalar, int Lanes>
-inline Pack<Scalar, Lanes> sqrt(Pack<Scalar, Lanes> a) {
-  using P = Pack<Scalar, Lanes>;
-  if constexpr (Lanes == 1) {
-    return P(std::sqrt(a.value));
-  } else {
-    P root;
-    for (int i = 0; i < Lanes; ++i) root.set_lane(i, std::sqrt(a.lane(i)));
-    return root;
-  }
+inline P sqrt(const P& a) {
+  P root;
+  for (int i = 0; i < P::lanes; ++i) root.set_lane(i, std::sqrt(a.lane(i)));
+  return root;
 }
 
 template <class P>
@@ -107,22 +157,23 @@ inline P zero() {
 }
 
 template <class P>
-inline bool any(Mask<P> mask) {
+inline bool any(const Mask<P>& mask) {
   using Scalar = typename P::Scalar;
-  const P flags = select<P>(mask, P(Scalar(1)), zero<P>());
+  const P flags = select(mask, P(Scalar(1)), zero<P>());
+  typename P::Register most = flags.part[0];
+  for (int i = 1; i < P::registers; ++i) most = most + flags.part[i];
   if constexpr (P::lanes == 1) {
-    return flags.value > 0;
+    return most > 0;
   } else {
-    return Eigen::internal::predux_max(flags.value) > Scalar(0);
+    return Eigen::internal::predux_max(most) > Scalar(0);
   }
 }
 
 // True in the lanes that hold a finite number.
 template <class P>
-inline Mask<P> finite(P a) {
+inline Mask<P> finite(const P& a) {
   using Scalar = typename P::Scalar;
-  const P largest(std::numeric_limits<Scalar>::max());
-  return maximum(a, zero<P>() - a) <= largest;
+  return maximum(a, zero<P>() - a) <= P(std::numeric_limits<Scalar>::max());
 }
 
 }  // namespace deeplinear

@@ -61,8 +61,8 @@ class Recorder {
   void write_all(std::int64_t run, std::int64_t slot, const double* weights) {
     landscape_.evaluate(reinterpret_cast<const Number*>(weights));
     const auto& risk = landscape_.risk();
-    write_risk(run, slot, landscape_.excess().value, risk.squared_distance().value,
-               wants_test_risk() ? risk.test_excess().value : 0.0);
+    write_risk(run, slot, landscape_.excess().lane(0), risk.squared_distance().lane(0),
+               wants_test_risk() ? risk.test_excess().lane(0) : 0.0);
     write_probes(run, slot, weights);
   }
 

@@ -9,7 +9,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "pack.hpp"
+#include "memory.hpp"
+#include "products.hpp"
 
 namespace deeplinear {
 
@@ -50,18 +51,23 @@ class RiskEvaluator {
   P gradient(const P* w, P* v0) {
     for (int j = 0; j < dimension_; ++j) delta_[j] = w[j] - P(minimizer_[j]);
     multiply_covariance(delta_.data(), v0);
-    P twice_excess = zero<P>();
-    for (int j = 0; j < dimension_; ++j) twice_excess = fma(delta_[j], v0[j], twice_excess);
-    return P(Scalar(0.5)) * twice_excess;
+    return P(Scalar(0.5)) * dot(dimension_, delta_.data(), v0);
   }
 
-  // y = 2 C x, x and y (d,)
+  // y = 2 C x, x and y (d,); eight independent sums at a time hide the latency of the additions.
   void multiply_covariance(const P* x, P* y) const {
-    for (int i = 0; i < dimension_; ++i) {
-      const Scalar* row = twice_covariance_.data() + std::size_t(i) * dimension_;
-      P sum = zero<P>();
-      for (int j = 0; j < dimension_; ++j) sum = fma(P(row[j]), x[j], sum);
-      y[i] = sum;
+    const int d = dimension_;
+    for (int first = 0; first < d; first += largest_narrow) {
+      with_constant(std::min(d - first, largest_narrow), [&](auto rows) {
+        constexpr int R = decltype(rows)::value;
+        const Scalar* entry = twice_covariance_.data() + std::ptrdiff_t(first) * d;
+        P sum[R];
+        for (int r = 0; r < R; ++r) sum[r] = zero<P>();
+        for (int j = 0; j < d; ++j, ++entry) {
+          for (int r = 0; r < R; ++r) sum[r] = fma(P(entry[r * d]), x[j], sum[r]);
+        }
+        for (int r = 0; r < R; ++r) y[first + r] = sum[r];
+      });
     }
   }
 

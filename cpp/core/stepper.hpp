@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "landscape.hpp"
+#include "memory.hpp"
 
 namespace deeplinear {
 
@@ -110,7 +111,7 @@ class Stages {
   void take_over(int s, Mask<P> mask) {
     P *to = u(0), *from = u(s);
     for (Layout::Index i = 0; i < 2 * net_.coordinates; ++i) {
-      to[i] = select<P>(mask, from[i], to[i]);
+      to[i] = select(mask, from[i], to[i]);
     }
   }
 
@@ -131,24 +132,12 @@ P squared_error(const Layout& net, const P* W, Stages<P>& stages, P h, P rtol, P
   P mean = zero<P>();
   const Corrections<P> terms = stages.corrections(dopri5_error, h);
   for (int k = 1; k <= net.depth(); ++k) {
-    const int rows = net.rows(k), cols = net.cols(k);
     P error = zero<P>(), norm = zero<P>();
-    const P* w = W + net.weights[k];
-    for (int i = 0; i < rows; ++i, w += cols) {
-      P factor[Corrections<P>::capacity];
-      for (int s = 0; s < terms.count; ++s) {
-        factor[s] = terms.coefficient[s] * terms.u[s][net.vectors[k] + i];
-      }
-      for (int j = 0; j < cols; ++j) {
-        P sum = zero<P>();
-        for (int s = 0; s < terms.count; ++s) {
-          sum = fma(factor[s], terms.v[s][net.vectors[k - 1] + j], sum);
-        }
-        error = fma(sum, sum, error);
-        norm = fma(w[j], w[j], norm);
-      }
-    }
-    const P size(Scalar(std::sqrt(double(rows) * cols)));
+    for_each_correction(net, k, terms, [&](std::ptrdiff_t entry, P e) {
+      error = fma(e, e, error);
+      norm = fma(W[entry], W[entry], norm);
+    });
+    const P size(Scalar(std::sqrt(double(net.rows(k)) * net.cols(k))));
     const P scale = fma(rtol, sqrt(norm), atol * size);
     mean = mean + error / (scale * scale);
   }
