@@ -3,9 +3,11 @@
 A field that takes a number also takes a sequence of them, which a sweep turns into a dimension; to
 `sample`, the field must hold one number.
 
-Every law draws from `numpy.random.default_rng(seed)` alone: standard normal numbers, layers first
+Every law draws from one stream that the seed alone decides: standard normal numbers, layers first
 to last, each row by row. So the same seed at two scales gives the same normal draws, and a run
-does not depend on the runs around it.
+does not depend on the runs around it. The stream is a child of the seed's
+(`numpy.random.SeedSequence` with ``spawn_key=(0,)``): weights and data of the same seed are
+independent.
 """
 
 from __future__ import annotations
@@ -56,7 +58,8 @@ class Initialization(ABC):
             If `seed` is negative, or a field holds a sequence.
         """
         instance_of("network", network, Network)
-        rng = np.random.default_rng(non_negative_integer("seed", seed))
+        sequence = np.random.SeedSequence(non_negative_integer("seed", seed), spawn_key=(0,))
+        rng = np.random.default_rng(sequence)
         return self._transform(network, network.unflatten(rng.standard_normal(network.parameters)))
 
     @abstractmethod

@@ -44,6 +44,10 @@ class Network:
         As given.
     readout_vector : ndarray, shape (d_L,)
         The readout, or a one where it is None; read-only.
+    shapes : list of tuple of int
+        The shapes (d_k, d_{k-1}) of the layers, first to last.
+    parameters : int
+        The number P of entries of all layers.
 
     Raises
     ------
@@ -69,6 +73,8 @@ class Network:
     readout: FloatArray | None
     activation: str
     readout_vector: FloatArray
+    shapes: list[tuple[int, int]]
+    parameters: int
 
     def __init__(
         self,
@@ -100,7 +106,10 @@ class Network:
                 f"readout must be a vector of {last} entries where the last width is {last}; "
                 "got None."
             )
+        shapes = list(zip(sizes[1:], sizes[:-1], strict=True))
         self.__dict__.update(
+            shapes=shapes,
+            parameters=sum(rows * columns for rows, columns in shapes),
             widths=sizes,
             readout=vector,
             activation=activation,
@@ -133,16 +142,6 @@ class Network:
         """The number L of layers."""
         return len(self.widths) - 1
 
-    @property
-    def shapes(self) -> list[tuple[int, int]]:
-        """The shapes (d_k, d_{k-1}) of the layers, first to last."""
-        return list(zip(self.widths[1:], self.widths[:-1], strict=True))
-
-    @property
-    def parameters(self) -> int:
-        """The number P of entries of all layers."""
-        return sum(rows * columns for rows, columns in self.shapes)
-
     def flatten(self, weights: Iterable[npt.ArrayLike], name: str = "weights") -> FloatArray:
         """Put the layers into one vector, first to last, each row by row.
 
@@ -174,6 +173,10 @@ class Network:
         given = list(weights)
         if len(given) != self.depth:
             raise ValueError(f"{takes}; got {len(given)}.")
+        vector = self._concatenate(given)
+        if vector is not None:
+            return vector
+        # Something does not fit, or is not finite: one by one, to say what.
         layers: list[FloatArray] = []
         for k, (shape, value) in enumerate(zip(self.shapes, given, strict=True)):
             label, expected = f"{name}[{k}]", f"(..., {shape[0]}, {shape[1]})"
@@ -188,6 +191,24 @@ class Network:
             layers.append(layer)
         leading = layers[0].shape[:-2]
         return np.concatenate([layer.reshape(*leading, -1) for layer in layers], axis=-1)
+
+    def _concatenate(self, given: list[npt.ArrayLike]) -> FloatArray | None:
+        """Put layers that fit into one vector; None where one of them doesn't."""
+        try:
+            layers = [np.asarray(value) for value in given]
+        except ValueError:
+            return None
+        leading = layers[0].shape[:-2]
+        for layer, shape in zip(layers, self.shapes, strict=True):
+            if layer.dtype.kind not in "biuf" or layer.shape != leading + shape:
+                return None
+        if not layers[0].size:
+            return None
+        rows = [layer.reshape(*leading, -1) for layer in layers]
+        with np.errstate(over="ignore"):  # a long double beyond float64 becomes inf
+            vector = np.empty((*leading, self.parameters))
+            np.concatenate(rows, axis=-1, out=vector, casting="unsafe")
+        return vector if np.isfinite(vector).all() else None
 
     def unflatten(self, vector: npt.ArrayLike) -> list[npt.NDArray[Any]]:
         """Cut vectors of parameters into layers; the inverse of `flatten`.
