@@ -1,0 +1,119 @@
+import math
+
+import matplotlib
+import numpy as np
+import pytest
+import xarray as xr
+from scipy import stats
+
+from deeplinear import figures, reproduce
+from deeplinear.presets import PLAIN
+
+NAMES = {
+    f"{name}.{end}" for name in ("sharpness", "distance", "divergence") for end in ("pdf", "png")
+}
+
+
+@pytest.fixture(scope="module")
+def dataset() -> xr.Dataset:
+    return reproduce.run(PLAIN.quick(), progress=False)
+
+
+def test_the_same_data_give_the_same_files(dataset, tmp_path):
+    before = dict(matplotlib.rcParams)
+    first = figures.draw(dataset, tmp_path / "a", "x")
+    saved = reproduce.save(dataset, tmp_path)
+    second = figures.draw(xr.load_dataset(saved, engine="h5netcdf"), tmp_path / "b", "x")
+    assert {path.name.removeprefix("x-") for path in first} == NAMES
+    assert {path.name for path in (tmp_path / "a").iterdir()} == {path.name for path in first}
+    for one, other in zip(first, second, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+        head = b"%PDF" if one.suffix == ".pdf" else b"\x89PNG"
+        assert one.read_bytes().startswith(head)
+    assert dict(matplotlib.rcParams) == before
+
+
+def curves(figure) -> dict[str, np.ndarray]:
+    """Points (2, n) of the labelled lines of a figure."""
+    (axes,) = figure.axes
+    lines = (line for line in axes.lines if not line.get_label().startswith("_"))
+    return {line.get_label(): np.array(line.get_data()) for line in lines}
+
+
+def test_lines_show_medians_and_leave_out_what_diverged(dataset):
+    drawn = curves(figures.sharpness(dataset))
+    assert len(drawn) == 6
+    for rate in (0.005, 0.2):
+        scales, values = drawn[rf"final, $\eta = {rate:g}$"]
+        expected = {}
+        for scale in PLAIN.quick().scales:
+            cell = dataset.isel(
+                run=(dataset.learning_rate.values == rate) & (dataset.scale.values == scale)
+            )
+            end = cell.sharpness.sel(record="end").values
+            if not np.isnan(end).all():
+                expected[scale] = np.nanmedian(end)
+        np.testing.assert_allclose(scales, list(expected))
+        np.testing.assert_allclose(values, list(expected.values()))
+    assert len(drawn[r"final, $\eta = 0.2$"][0]) < 4
+    assert len(drawn["initial"][0]) == 4
+
+
+def test_divergence_has_a_point_at_every_scale(dataset):
+    for scales, shares in curves(figures.divergence(dataset)).values():
+        np.testing.assert_allclose(scales, PLAIN.quick().scales)
+        assert shares[0] == 0
+        assert shares[-1] > 0.5
+
+
+def test_legends_do_not_cover_data(dataset):
+    with figures.style():
+        for make in figures.FIGURES.values():
+            figure = make(dataset)
+            figure.draw_without_rendering()
+            (legend,) = figure.legends
+            assert legend.get_window_extent().x0 >= figure.axes[0].get_window_extent().x1
+            assert figure.bbox.containsx(legend.get_window_extent().x1)
+
+
+def test_data_of_which_every_run_diverged_can_be_drawn(dataset, tmp_path):
+    lost = dataset.isel(run=dataset.status.values == "diverged")
+    assert len(figures.draw(lost, tmp_path)) == 6
+
+
+@pytest.mark.parametrize("n", [6, 7, 20, 80])
+def test_median_interval_is_the_narrowest_that_covers(n):
+    values = np.random.default_rng(n).standard_normal(n)
+    median, lower, upper = figures.median_interval(values)
+    x = np.sort(values)
+    k = int(np.searchsorted(x, lower)) + 1
+    assert (x[k - 1], x[n - k]) == (lower, upper)
+    assert median == np.median(values)
+    assert 1 - 2 * stats.binom.cdf(k - 1, n, 0.5) >= 0.95
+    assert 1 - 2 * stats.binom.cdf(k, n, 0.5) < 0.95
+
+
+def test_median_interval_of_few_values():
+    assert all(math.isnan(x) for x in figures.median_interval([]))
+    median, lower, upper = figures.median_interval([1.0, 2.0, 4.0])
+    assert median == 2
+    assert math.isnan(lower)
+    assert math.isnan(upper)
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 20), (1, 20), (13, 80), (20, 20)])
+def test_wilson_interval(successes, n):
+    interval = stats.binomtest(successes, n).proportion_ci(method="wilson")
+    np.testing.assert_allclose(
+        figures.wilson_interval(successes, n),
+        [successes / n, interval.low, interval.high],
+        atol=1e-12,
+    )
+
+
+def test_without_matplotlib_one_sentence_says_what_to_install(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr("deeplinear.files.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"matplotlib.*pip install 'deeplinear\[all\]'"):
+        figures.draw(dataset, tmp_path)
+    with pytest.raises(ImportError, match=r"h5netcdf and h5py.*pip install 'deeplinear\[all\]'"):
+        reproduce.save(dataset, tmp_path)
