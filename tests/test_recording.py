@@ -10,7 +10,7 @@ import xarray as xr
 
 import deeplinear as dl
 import reference
-from strategies import Problem, make_problem, one_run, random_ensemble
+from strategies import Problem, make_problem, one_run, random_ensemble, random_problem
 
 pytestmark = pytest.mark.core
 
@@ -235,3 +235,34 @@ def test_the_test_risk_needs_test_data() -> None:
         dl.simulate(
             problem.landscape, weights, dl.GradientDescent(0.01), steps=2, record=("test_risk",)
         )
+
+
+@pytest.mark.parametrize(
+    ("dynamics", "horizon", "every", "expected"),
+    [
+        # 0.3 / 0.1 is above 3 by rounding alone: no record a rounding error before the end.
+        (dl.GradientFlow("dopri5"), {"time": 0.3}, 0.1, [0, 0.1, 0.2, 0.3]),
+        (dl.GradientFlow("dopri5"), {"time": 1.0}, 5.0, [0, 1.0]),
+        (dl.GradientFlow("rk4", step=0.1), {"time": 1.0}, 4, [0, 0.4, 0.8, 1.0]),
+        # Far beyond the end, and beyond what an int64 holds
+        (dl.GradientDescent(0.01), {"steps": 5}, 2**70, [0, 5]),
+    ],
+)
+def test_grids_at_the_limits(
+    dynamics: Any, horizon: dict[str, Any], every: float, expected: list[float]
+) -> None:
+    problem = random_problem(1, max_depth=3, max_width=3)
+    weights = random_ensemble(problem, 2, 0)
+    dataset = dl.simulate(problem.landscape, weights, dynamics, every=every, **horizon)
+    axis = "step" if "steps" in horizon else "time"
+    np.testing.assert_allclose(dataset[axis].values, expected, rtol=1e-15)
+    assert np.isfinite(dataset.risk.values).all()
+
+
+def test_overflow_is_a_status() -> None:
+    """A product of layers that overflows is no eigenvalue, and says so."""
+    network = dl.Network((2, 2, 1))
+    landscape = dl.Landscape(network, dl.Regression(np.eye(2), np.ones(2)))
+    found = landscape.sharpness([np.full((2, 2), 1e200), np.full((1, 2), 1e200)])
+    assert not found.converged
+    assert np.isnan(found.value)

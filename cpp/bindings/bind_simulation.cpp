@@ -56,9 +56,9 @@ void check(const Plan& plan) {
     if (plan.steps[run] < (adaptive ? 0 : 1)) throw std::invalid_argument("steps is too small");
     longest = std::max(longest, plan.steps[run]);
   }
-  // Every slot that a run can reach lies below the number of records.
-  const double span = adaptive ? plan.time : double(longest);
-  const double slots = plan.every > 0 ? std::ceil(span / plan.every) + 1 : 2;
+  // Every slot that a run can reach lies below the number of records; adaptive runs count theirs.
+  const double slots =
+      plan.every > 0 && !adaptive ? std::ceil(double(longest) / plan.every) + 1 : 2;
   if (!(plan.every >= 0) || double(plan.records) < slots) {
     throw std::invalid_argument("records is too small");
   }

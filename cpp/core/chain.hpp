@@ -168,38 +168,44 @@ inline void push_and_update(const Layout& net, P* W, const P* u, P* v, P scale) 
   }
 }
 
-// Calls body(entry, (i, j) of sum_s c_s u^s_k (v^s_{k-1})^T) for every entry of layer k, row by
-// row.
-template <class P, class Body>
-inline void for_each_correction(const Layout& net, int k, const Corrections<P>& terms, Body body) {
-  with_constant(terms.count, [&](auto count) {
-    constexpr int S = decltype(count)::value;
-    const int rows = net.rows(k), cols = net.cols(k);
-    std::ptrdiff_t entry = net.weights[k];
-    for (int i = 0; i < rows; ++i) {
-      P factor[S];
-      const P* v[S];
-      for (int s = 0; s < S; ++s) {
-        factor[s] = terms.coefficient[s] * terms.u[s][net.vectors[k] + i];
-        v[s] = terms.v[s] + net.vectors[k - 1];
-      }
-      for (int j = 0; j < cols; ++j, ++entry) {
-        P sum = factor[0] * v[0][j];
-        for (int s = 1; s < S; ++s) sum = fma(factor[s], v[s][j], sum);
-        body(entry, sum);
-      }
+// The entries of sum_s c_s u^s_k (v^s_{k-1})^T of layer k, row by row, for S terms.
+template <int S, class P>
+class CorrectionRow {
+ public:
+  CorrectionRow(const Layout& net, int k, const Corrections<P>& terms) : terms_(terms) {
+    for (int s = 0; s < S; ++s) {
+      u_[s] = terms.u[s] + net.vectors[k];
+      v_[s] = terms.v[s] + net.vectors[k - 1];
     }
-  });
-}
+  }
+  void move_to(int i) {
+    for (int s = 0; s < S; ++s) factor_[s] = terms_.coefficient[s] * u_[s][i];
+  }
+  P operator[](int j) const {
+    P sum = factor_[0] * v_[0][j];
+    for (int s = 1; s < S; ++s) sum = fma(factor_[s], v_[s][j], sum);
+    return sum;
+  }
+
+ private:
+  const Corrections<P>& terms_;
+  const P *u_[S], *v_[S];
+  P factor_[S];
+};
 
 // W_k += sum_s c_s u^s_k (v^s_{k-1})^T for all k, in the lanes of the mask.
 template <class P>
-inline void update(const Layout& net, P* W, const Corrections<P>& terms, Mask<P> mask) {
-  for (int k = 1; k <= net.depth(); ++k) {
-    for_each_correction(net, k, terms, [&](std::ptrdiff_t entry, P change) {
-      W[entry] = select(mask, W[entry] + change, W[entry]);
-    });
-  }
+inline void update(const Layout& net, P* W, const Corrections<P>& terms, const Mask<P>& mask) {
+  with_constant(terms.count, [&](auto count) {
+    for (int k = 1; k <= net.depth(); ++k) {
+      CorrectionRow<decltype(count)::value, P> row(net, k, terms);
+      P* w = W + net.weights[k];
+      for (int i = 0; i < net.rows(k); ++i) {
+        row.move_to(i);
+        for (int j = 0; j < net.cols(k); ++j, ++w) *w = select(mask, *w + row[j], *w);
+      }
+    }
+  });
 }
 
 }  // namespace deeplinear

@@ -37,15 +37,18 @@ class Ensemble {
   const Recorder& recorder() const { return recorder_; }
 
  protected:
+  static constexpr double smallest_log_error = -9.2;  // of an error of 1e-4
+
   struct Lane {
     std::int64_t run = -1;   // -1: idle
     std::int64_t steps = 0;  // taken
     std::int64_t next =
         0;  // fixed steps: count at which something is due; adaptive: slot of the next record
-    double time = 0;        // adaptive
-    double step = 0;        // adaptive: the next to be tried
-    double reported = 0;    // share of the run that the progress knows of
-    bool rejected = false;  // adaptive: the last try
+    double time = 0;                        // adaptive
+    double step = 0;                        // adaptive: the next to be tried
+    double reported = 0;                    // share of the run that the progress knows of
+    double log_error = smallest_log_error;  // adaptive: of the last accepted step
+    bool rejected = false;                  // adaptive: the last try
   };
 
   // The risk, and what belongs to it, of every lane at the last call of the evaluator
@@ -84,7 +87,9 @@ class Ensemble {
     if (!std::isfinite(excess)) return Status::diverged;
     return converged(excess) ? Status::converged : Status::completed;
   }
-  bool converged(double excess) const { return plan_.tolerance > 0 && excess <= plan_.tolerance; }
+  bool converged(double excess) const {
+    return plan_.tolerance > 0 && Scalar(excess) <= Scalar(plan_.tolerance);
+  }
 
   void record(int i, std::int64_t slot, const RiskValues& values) {
     const std::int64_t run = lanes_[i].run;

@@ -62,9 +62,14 @@ template <int Lanes, class Scalar>
 Outcome run_lanes(const Problem& problem, const Plan& plan, Scalar* weights, const Records& records,
                   const Monitor& monitor) {
   using P = Pack<Scalar, Lanes>;
-  return plan.method == Method::dopri5
-             ? run_groups<AdaptiveSteps<P>>(problem, plan, weights, records, monitor)
-             : run_groups<FixedSteps<P>>(problem, plan, weights, records, monitor);
+  // Adaptive runs take different numbers of steps: with two registers more lanes would wait for the
+  // last one.
+  if constexpr (Lanes <= native_lanes<Scalar>) {
+    if (plan.method == Method::dopri5) {
+      return run_groups<AdaptiveSteps<P>>(problem, plan, weights, records, monitor);
+    }
+  }
+  return run_groups<FixedSteps<P>>(problem, plan, weights, records, monitor);
 }
 
 // Two registers of runs hide the latency of sums from layer to layer, where there are 32 registers
@@ -84,7 +89,7 @@ Outcome simulate(const Problem& problem, const Plan& plan, Scalar* weights, cons
   // Beyond the first-level cache its bandwidth is the limit, and more lanes only take more of it.
   const auto numbers = problem.net.parameters + 2 * problem.net.coordinates;
   const bool fits = numbers * wide * std::ptrdiff_t(sizeof(Scalar)) <= Eigen::l1CacheSize();
-  if (fits && plan.runs > std::int64_t(plan.threads) * native) {
+  if (fits && plan.method != Method::dopri5 && plan.runs > std::int64_t(plan.threads) * native) {
     return run_lanes<wide>(problem, plan, weights, records, monitor);
   }
   return run_lanes<native>(problem, plan, weights, records, monitor);

@@ -145,13 +145,6 @@ inline P maximum(const P& a, const P& b) {
 }
 
 template <class P>
-inline P sqrt(const P& a) {
-  P root;
-  for (int i = 0; i < P::lanes; ++i) root.set_lane(i, std::sqrt(a.lane(i)));
-  return root;
-}
-
-template <class P>
 inline P zero() {
   return P(typename P::Scalar(0));
 }

@@ -123,23 +123,29 @@ class Stages {
 };
 
 // The square of the error estimate E_k = h sum_s e_s u^s_k (v^s_{k-1})^T of a dopri5 step against
-// the tolerance, mean over the layers of (|E_k| / (atol sqrt(d_k d_{k-1}) + rtol |W_k|))^2 in the
+// the tolerance: the mean over the layers of |E_k|^2 / (atol^2 d_k d_{k-1} + rtol^2 |W_k|^2) in the
 // Frobenius norm, which no rotation of the hidden layers changes. E_k is summed entry by entry, not
 // through Gram matrices: those would lose it to cancellation below 1e-8.
 template <class P>
 P squared_error(const Layout& net, const P* W, Stages<P>& stages, P h, P rtol, P atol) {
   using Scalar = typename P::Scalar;
-  P mean = zero<P>();
   const Corrections<P> terms = stages.corrections(dopri5_error, h);
+  constexpr int S = 6;  // the second stage has no share
+  P mean = zero<P>();
   for (int k = 1; k <= net.depth(); ++k) {
+    CorrectionRow<S, P> row(net, k, terms);
+    const int rows = net.rows(k), cols = net.cols(k);
     P error = zero<P>(), norm = zero<P>();
-    for_each_correction(net, k, terms, [&](std::ptrdiff_t entry, P e) {
-      error = fma(e, e, error);
-      norm = fma(W[entry], W[entry], norm);
-    });
-    const P size(Scalar(std::sqrt(double(net.rows(k)) * net.cols(k))));
-    const P scale = fma(rtol, sqrt(norm), atol * size);
-    mean = mean + error / (scale * scale);
+    for (int i = 0; i < rows; ++i) {
+      row.move_to(i);
+      for (int j = 0; j < cols; ++j, ++W) {
+        const P e = row[j];
+        error = fma(e, e, error);
+        norm = fma(*W, *W, norm);
+      }
+    }
+    const P size(Scalar(double(rows) * cols));
+    mean = mean + error / fma(rtol * rtol, norm, atol * atol * size);
   }
   return mean / P(Scalar(net.depth()));
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +41,7 @@ RECORDABLE: dict[str, tuple[str, str | None]] = {
 
 STATUS = np.array(["unfinished", "completed", "converged", "diverged"])
 DTYPES = ("float64", "float32")
+LARGEST_STEPS = 2**53  # counted exactly in float64
 
 Progress = Callable[[float], None]
 
@@ -92,6 +92,8 @@ def check_options(
                 f"time must be None for gradient descent, which takes steps; got {describe(time)}."
             )
         horizon: float = positive_integer("steps", steps)
+        if horizon > LARGEST_STEPS:
+            raise ValueError(f"steps must be at most 2^53; got {steps}.")
     elif isinstance(dynamics, GradientFlow):
         if steps is not None:
             raise ValueError(
@@ -127,7 +129,13 @@ def _check_record(landscape: Landscape, record: object) -> tuple[str, ...]:
 
 
 def _check_every(dynamics: Dynamics, every: object) -> float:
-    if isinstance(dynamics, GradientFlow) and dynamics.method == "dopri5":
+    method = dynamics.method if isinstance(dynamics, GradientFlow) else None
+    if isinstance(method, tuple) and len(set(method)) > 1 and "dopri5" in method:
+        raise ValueError(
+            "every must be None where method has 'dopri5' beside others, whose records are at "
+            f"other times; got {describe(every)}."
+        )
+    if method in ("dopri5", ("dopri5",)):
         return positive("every", every)
     return positive_integer("every", every)
 
@@ -258,39 +266,56 @@ class _Grid:
     steps: npt.NDArray[np.int64]
     last_step: FloatArray
     coordinate: npt.NDArray[Any]
+    every: float  # between two records, 0 where only start and end are recorded
 
 
 def _grid(settings: RunSettings, options: Options) -> _Grid:
     runs, horizon, every = len(settings.step), options.horizon, options.every
     if settings.method == "dopri5":
         times = _record_places(horizon, every)
-        return _Grid(np.zeros(runs, np.int64), settings.step, times)
+        steps = np.zeros(runs, np.int64)
+        return _Grid(steps, settings.step, times, _between(times, every))
     if settings.method == "descent":
+        places = _record_places(horizon, every).astype(np.int64)
         steps = np.full(runs, int(horizon), np.int64)
-        return _Grid(steps, settings.step, _record_places(horizon, every).astype(np.int64))
+        return _Grid(steps, settings.step, places, _between(places, every))
     ratio = horizon / settings.step
-    if ratio.max() > 2**53:
+    if ratio.max() > LARGEST_STEPS:
         raise ValueError(
             f"step must be at least time / 2^53; got {settings.step.min()} for time {horizon}."
         )
+    counts = _count(ratio)
     # A last step that is shorter by rounding alone is a whole one.
-    whole = np.maximum(np.rint(ratio), 1)
-    exact = np.abs(ratio - whole) <= 1e-9 * ratio
-    steps = np.where(exact, whole, np.ceil(ratio)).astype(np.int64)
-    last = np.where(exact, settings.step, horizon - (steps - 1) * settings.step)
+    exact = np.abs(ratio - counts) <= 1e-9 * ratio
+    last = np.where(exact, settings.step, horizon - (counts - 1) * settings.step)
     if every is not None and len(np.unique(settings.step)) > 1:
         raise ValueError("every must be None where the runs have different steps; got a number.")
-    places = _record_places(int(steps[0]), every)
-    times = places * settings.step[0]
+    whole = _record_places(int(counts[0]), every)
+    times = whole * settings.step[0]
     times[-1] = horizon
-    return _Grid(steps, last, times)
+    return _Grid(counts, last, times, _between(times, every))
+
+
+def _between(places: npt.NDArray[Any], every: float | None) -> float:
+    return 0.0 if every is None or len(places) == 2 else float(every)
+
+
+def _count(ratio: FloatArray) -> npt.NDArray[np.int64]:
+    """Round up to whole numbers, at least 1, but for what is above one by rounding alone."""
+    whole = np.rint(ratio)
+    count = np.where(np.abs(ratio - whole) <= 1e-9 * ratio, whole, np.ceil(ratio))
+    return np.maximum(count, 1).astype(np.int64)
 
 
 def _record_places(end: float, every: float | None) -> FloatArray:
     """0, every, 2 every, ... and the end."""
-    if every is None:
+    if every is None or every >= end:
         return np.array([0.0, end])
-    places = np.arange(math.ceil(end / every) + 1, dtype=np.float64) * every
+    if float(end).is_integer() and float(every).is_integer():
+        count = -(-int(end) // int(every))
+    else:
+        count = int(_count(np.array([end / every]))[0])
+    places = np.arange(count + 1, dtype=np.float64) * every
     places[-1] = end
     return places
 
@@ -323,7 +348,7 @@ def run_ensemble(
         float(options.horizon),
         settings.rtol,
         settings.atol,
-        0.0 if options.every is None else float(options.every),
+        grid.every,
         len(grid.coordinate),
         options.record,
         options.tolerance,
