@@ -45,7 +45,8 @@ Outcome run_groups(const Problem& problem, const Plan& plan, Scalar* weights,
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
   };
-#pragma omp parallel num_threads(plan.threads)
+  const int threads = int(std::min<std::int64_t>(plan.threads, plan.runs));
+#pragma omp parallel num_threads(threads)
   {
 #ifdef _OPENMP
     work(omp_get_thread_num() == 0);

@@ -1,0 +1,100 @@
+"""Plain NumPy for one run at a time: slow, short and what every technique is checked against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.integrate import solve_ivp
+
+from ..problems import Problem
+
+Layers = list[NDArray]
+
+
+def gradient(weights: Layers, C: NDArray, b: NDArray) -> Layers:
+    """``grad_k = u_k v_{k-1}^T`` of the risk ``|X w - y|^2 / n``."""
+    pulled = [np.ones(1)]
+    for layer in reversed(weights):
+        pulled.append(layer.T @ pulled[-1])
+    pulled.reverse()
+    pushed = [2 * (C @ pulled[0] - b)]
+    for layer in weights:
+        pushed.append(layer @ pushed[-1])
+    return [np.outer(u, v) for u, v in zip(pulled[1:], pushed[:-1], strict=True)]
+
+
+def gradient_descent(problem: Problem, steps: int) -> Layers:
+    C, b = problem.moments("float64")
+
+    def train(weights: Layers) -> Layers:
+        for _ in range(steps):
+            weights = _add(weights, -problem.learning_rate, gradient(weights, C, b))
+        return weights
+
+    return _each_run(problem, train)
+
+
+def runge_kutta(problem: Problem, steps: int) -> Layers:
+    C, b = problem.moments("float64")
+    h = problem.learning_rate
+
+    def train(weights: Layers) -> Layers:
+        for _ in range(steps):
+            first = gradient(weights, C, b)
+            second = gradient(_add(weights, -h / 2, first), C, b)
+            third = gradient(_add(weights, -h / 2, second), C, b)
+            fourth = gradient(_add(weights, -h, third), C, b)
+            for slope, weight in ((first, 1), (second, 2), (third, 2), (fourth, 1)):
+                weights = _add(weights, -h / 6 * weight, slope)
+        return weights
+
+    return _each_run(problem, train)
+
+
+def flow(problem: Problem, time: float) -> Layers:
+    """Gradient flow by SciPy, three digits tighter than what is timed."""
+    C, b = problem.moments("float64")
+
+    def train(weights: Layers) -> Layers:
+        def field(_: float, parameters: NDArray) -> NDArray:
+            return -_flat(gradient(_unflat(parameters, weights), C, b))
+
+        solution = solve_ivp(field, (0.0, time), _flat(weights), rtol=1e-9, atol=1e-12)
+        return _unflat(solution.y[:, -1], weights)
+
+    return _each_run(problem, train)
+
+
+def sharpness(problem: Problem) -> float:
+    """Largest eigenvalue of the Hessian, whose columns are central differences of the gradient."""
+    C, b = problem.moments("float64")
+    weights = [layer[0] for layer in problem.weights("float64")]
+    parameters, step = _flat(weights), 1e-5
+    columns = []
+    for direction in step * np.eye(parameters.size):
+        ahead = _flat(gradient(_unflat(parameters + direction, weights), C, b))
+        behind = _flat(gradient(_unflat(parameters - direction, weights), C, b))
+        columns.append((ahead - behind) / (2 * step))
+    hessian = np.array(columns)
+    return float(np.linalg.eigvalsh((hessian + hessian.T) / 2)[-1])
+
+
+def _each_run(problem: Problem, train: Callable[[Layers], Layers]) -> Layers:
+    ensemble = problem.weights("float64")
+    runs = [train([layer[run] for layer in ensemble]) for run in range(problem.runs)]
+    return [np.stack(layer) for layer in zip(*runs, strict=True)]
+
+
+def _add(weights: Layers, factor: float, direction: Layers) -> Layers:
+    return [w + factor * g for w, g in zip(weights, direction, strict=True)]
+
+
+def _flat(weights: Layers) -> NDArray:
+    return np.concatenate([layer.ravel() for layer in weights])
+
+
+def _unflat(parameters: NDArray, like: Layers) -> Layers:
+    pieces = np.split(parameters, np.cumsum([layer.size for layer in like])[:-1])
+    return [piece.reshape(layer.shape) for piece, layer in zip(pieces, like, strict=True)]

@@ -1,0 +1,52 @@
+"""Every technique computes the same thing: the comparison is worth nothing otherwise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from .baselines import ADAPTIVE_FLOW, GRADIENT_DESCENT, RUNGE_KUTTA, SHARPNESS, reference
+from .problems import BATCH, DEEP, SINGLE, SMALL, WIDE
+
+TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
+PROBLEMS = [replace(problem, runs=32, learning_rate=1e-2) for problem in (SMALL, WIDE, DEEP)]
+
+
+@pytest.mark.parametrize("technique", GRADIENT_DESCENT)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem.name)
+def test_gradient_descent(problem, dtype, technique):
+    job = GRADIENT_DESCENT[technique].prepare(problem, dtype)
+    assert_close(job.weights(job.run(3)), reference.gradient_descent(problem, 3), dtype)
+
+
+@pytest.mark.parametrize("technique", RUNGE_KUTTA)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_runge_kutta(dtype, technique):
+    job = RUNGE_KUTTA[technique].prepare(PROBLEMS[0], dtype)
+    assert_close(job.weights(job.run(3)), reference.runge_kutta(PROBLEMS[0], 3), dtype)
+
+
+@pytest.mark.parametrize("technique", ADAPTIVE_FLOW)
+def test_adaptive_flow(technique):
+    problem = replace(BATCH, runs=8)
+    job = ADAPTIVE_FLOW[technique].prepare(problem, 1e-6, 1e-9)
+    found, exact = job.weights(job.run(5.0)), reference.flow(problem, 5.0)
+    for layer, expected in zip(found, exact, strict=True):
+        np.testing.assert_allclose(layer, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("technique", SHARPNESS)
+def test_sharpness(technique):
+    found = SHARPNESS[technique].prepare(SINGLE, 1e-6)()
+    assert found == pytest.approx(reference.sharpness(SINGLE), rel=1e-6)
+
+
+def assert_close(found, expected, dtype):
+    for layer, exact in zip(found, expected, strict=True):
+        assert layer.dtype == dtype
+        np.testing.assert_allclose(
+            layer, exact, rtol=0, atol=TOLERANCE[dtype] * np.abs(exact).max()
+        )
