@@ -114,13 +114,13 @@ def test_square_orthogonal_layers_are_uniform_over_rotations_and_reflections() -
 
 @pytest.mark.parametrize("law", SCALED)
 def test_a_field_may_hold_a_sequence_for_a_sweep(law: Any) -> None:
-    for scales in ([0, 0.5], (0.0, 0.5), np.array([0.0, 0.5])):
+    for scales in ([1, 0.5], (1.0, 0.5), np.array([1.0, 0.5])):
         several = law(scales)
-        assert several.scale == (0.0, 0.5)
+        assert several.scale == (1.0, 0.5)
         assert all(type(scale) is float for scale in several.scale)
-        assert several == law((0.0, 0.5))
-        assert hash(several) == hash(law((0.0, 0.5)))
-        assert sequence_fields(several) == {"scale": (0.0, 0.5)}
+        assert several == law((1.0, 0.5))
+        assert hash(several) == hash(law((1.0, 0.5)))
+        assert sequence_fields(several) == {"scale": (1.0, 0.5)}
     message = "scale must be one value here; got a sequence of 2, which only a sweep takes."
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         several.sample(NETWORK, 0)
@@ -158,6 +158,8 @@ def test_a_sequence_of_one_is_still_a_sequence() -> None:
     ],
 )
 def test_bad_scale(law: Any, scale: Any, error: type[Exception], message: str) -> None:
+    if law is not Residual:
+        message = message.replace("a non-negative finite", "a positive finite")
     with pytest.raises(error, match=f"^{re.escape(message)}"):
         law(scale)
 
@@ -186,3 +188,10 @@ def test_laws_do_not_change() -> None:
         LAWS[0].scale = 1.0  # type: ignore[attr-defined]
     assert Gaussian(0.5) != Orthogonal(0.5)
     assert repr(Gaussian(1)) == "Gaussian(scale=1.0)"
+
+
+def test_zero_is_a_scale_of_residual_alone() -> None:
+    assert Residual(0).scale == 0
+    for law in (Gaussian, Orthogonal):
+        with pytest.raises(ValueError, match=r"^scale must be a positive finite number; got 0\.$"):
+            law(0)

@@ -24,6 +24,7 @@ from deeplinear.checks import (
     instance_of,
     non_negative,
     non_negative_integer,
+    positive,
     scalar_or_sequence,
     single,
 )
@@ -73,7 +74,9 @@ class _Scaled(Initialization):
     scale: Numbers
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "scale", scalar_or_sequence("scale", self.scale, non_negative))
+        # Without the identity to add to, zero weights would be a saddle that no run leaves.
+        check = non_negative if isinstance(self, Residual) else positive
+        object.__setattr__(self, "scale", scalar_or_sequence("scale", self.scale, check))
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class Gaussian(_Scaled):
     Parameters
     ----------
     scale : float or sequence of float
-        The standard deviation of an entry, zero or above.
+        The standard deviation of an entry, above zero.
     """
 
     scale: Numbers
@@ -139,7 +142,7 @@ class Orthogonal(_Scaled):
     Parameters
     ----------
     scale : float or sequence of float
-        Every singular value of every layer, zero or above.
+        Every singular value of every layer, above zero.
     """
 
     scale: Numbers
