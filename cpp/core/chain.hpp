@@ -13,6 +13,8 @@
 
 namespace deeplinear {
 
+static_assert(Layout::largest_square <= largest_narrow);
+
 // The rank-one terms c_s u^s_k (v^s_{k-1})^T that a stage adds to the weights, s < count.
 template <class P>
 struct Corrections {
@@ -21,6 +23,9 @@ struct Corrections {
   P coefficient[capacity];
   const P* u[capacity];
   const P* v[capacity];
+
+  // Leaves what lies beyond count alone: a pull without corrections need not clear it.
+  Corrections() {}
 
   void add(P c, const P* u_, const P* v_) {
     coefficient[count] = c;

@@ -43,12 +43,13 @@ class Ensemble {
     std::int64_t run = -1;   // -1: idle
     std::int64_t steps = 0;  // taken
     std::int64_t next =
-        0;  // fixed steps: count at which something is due; adaptive: slot of the next record
-    double time = 0;                        // adaptive
-    double step = 0;                        // adaptive: the next to be tried
-    double reported = 0;                    // share of the run that the progress knows of
-    double log_error = smallest_log_error;  // adaptive: of the last accepted step
-    bool rejected = false;                  // adaptive: the last try
+        0;                // fixed: step count of the next event; adaptive: slot of the next record
+    double reported = 0;  // share of the run that the progress knows of
+    // Adaptive steps alone:
+    double time = 0;
+    double step = 0;                        // the next to be tried
+    double log_error = smallest_log_error;  // of the last accepted step
+    bool rejected = false;                  // the last try
   };
 
   // The risk, and what belongs to it, of every lane at the last call of the evaluator

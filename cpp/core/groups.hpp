@@ -5,6 +5,8 @@
 #include <omp.h>
 #endif
 
+#include <atomic>
+#include <chrono>
 #include <exception>
 #include <thread>
 
@@ -12,6 +14,7 @@
 #include "fixed_steps.hpp"
 
 namespace deeplinear {
+
 template <class Group, class Scalar>
 Outcome run_groups(const Problem& problem, const Plan& plan, Scalar* weights,
                    const Records& records, const Monitor& monitor) {

@@ -69,6 +69,7 @@ template <class P>
 class Stages {
  public:
   using Scalar = typename P::Scalar;
+  static_assert(Tableau::capacity <= Corrections<P>::capacity);
 
   Stages(const Problem& problem, const Tableau& tableau)
       : net_(problem.net),

@@ -174,23 +174,25 @@ class Network:
         if len(given) != self.depth:
             raise ValueError(f"{takes}; got {len(given)}.")
         vector = self._concatenate(given)
-        if vector is not None:
-            return vector
-        # Something does not fit, or is not finite: one by one, to say what.
-        layers: list[FloatArray] = []
+        if vector is None:
+            self._refuse(given, name)
+        return vector
+
+    def _refuse(self, given: list[npt.ArrayLike], name: str) -> NoReturn:
+        """Say which of the layers does not fit, or is not finite."""
+        leading: tuple[int, ...] | None = None
         for k, (shape, value) in enumerate(zip(self.shapes, given, strict=True)):
             label, expected = f"{name}[{k}]", f"(..., {shape[0]}, {shape[1]})"
             layer = finite_array(label, value, None, expected)
             if layer.shape[-2:] != shape:
                 raise ValueError(f"{label} must have shape {expected}; got shape {layer.shape}.")
-            if layers and layer.shape[:-2] != layers[0].shape[:-2]:
+            leading = layer.shape[:-2] if leading is None else leading
+            if layer.shape[:-2] != leading:
                 raise ValueError(
-                    f"{label} must have the leading axes of {name}[0], {layers[0].shape[:-2]}; "
+                    f"{label} must have the leading axes of {name}[0], {leading}; "
                     f"got shape {layer.shape}."
                 )
-            layers.append(layer)
-        leading = layers[0].shape[:-2]
-        return np.concatenate([layer.reshape(*leading, -1) for layer in layers], axis=-1)
+        raise ValueError(f"{name} must be arrays that do not change while they are read.")
 
     def _concatenate(self, given: list[npt.ArrayLike]) -> FloatArray | None:
         """Put layers that fit into one vector; None where one of them doesn't."""
