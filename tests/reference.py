@@ -6,16 +6,19 @@ by entry,
 
     w = (W_L ... W_1)^T p,        R = |y - X w|^2 / n,        g = dR/dw = 2 X^T (X w - y) / n,
     dw / dW_k[i, j] = (p^T W_L ... W_{k+1})_i (W_{k-1} ... W_1)[j, :],
-    gradient = J^T g,             Hessian = 2 J^T C J + sum_a g_a d^2 w_a / dtheta^2,
+    gradient = J^T g,             Hessian = 2 J^T C J + sum_a g_a d^2 w_a / dtheta^2.
 
-and everything is done in extended precision unless told otherwise, so that a difference from the
+With an activation between the layers the risk is a sum over samples, its gradient the chain rule,
+and its Hessian a complex step of the gradient.
+
+Everything is done in extended precision unless told otherwise, so that a difference from the
 package is the package's own rounding. With a complex dtype the same code serves complex steps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -28,14 +31,23 @@ Weights = Sequence[Array]
 
 
 @dataclass(frozen=True, eq=False)
-class Reference:
-    """Risk of a deep linear network on the samples `X` (n, d), `y` (n,)."""
+class Objective:
+    """A risk of the layers of a network on the samples `X` (n, d), `y` (n,), and its dynamics."""
 
     X: Array
     y: Array
     widths: tuple[int, ...]
     readout: Array | None = None
     dtype: Any = np.longdouble
+
+    def risk(self, weights: Weights) -> Any:
+        raise NotImplementedError
+
+    def gradient(self, weights: Weights) -> list[Array]:
+        raise NotImplementedError
+
+    def hessian(self, weights: Weights) -> Array:
+        raise NotImplementedError
 
     @property
     def depth(self) -> int:
@@ -50,13 +62,6 @@ class Reference:
     def layers(self, weights: Weights) -> list[Array]:
         return [np.asarray(layer).astype(self.dtype) for layer in weights]
 
-    def product(self, weights: Weights, upper: int, lower: int) -> Array:
-        """W_upper ... W_lower, (d_upper, d_{lower-1}); the identity where upper = lower - 1."""
-        result = np.eye(self.widths[lower - 1], dtype=self.dtype)
-        for k in range(lower, upper + 1):
-            result = weights[k - 1].astype(self.dtype) @ result
-        return result
-
     def flatten(self, weights: Weights) -> Array:
         return np.concatenate([layer.ravel() for layer in self.layers(weights)])
 
@@ -66,6 +71,59 @@ class Reference:
             layers.append(vector[start : start + rows * columns].reshape(rows, columns))
             start += rows * columns
         return layers
+
+    def spectrum(self, weights: Weights) -> Array:
+        """All eigenvalues of the Hessian, ascending, in double precision."""
+        return np.linalg.eigvalsh(self.hessian(weights).astype(float))
+
+    # The dynamics, on flat vectors.
+
+    def descent_direction(self, vector: Array) -> Array:
+        return -self.flatten(self.gradient(self.unflatten(vector)))
+
+    def integrate(self, weights: Weights, steps: Sequence[float], method: str) -> Array:
+        """The states after 0, 1, ..., len(steps) steps of the given sizes, (len(steps) + 1, P)."""
+        stepper = {"euler": _euler, "rk4": _rk4}[method]
+        states = [self.flatten(weights)]
+        for step in steps:
+            states.append(stepper(self.descent_direction, states[-1], self.dtype(step)))
+        return np.stack(states)
+
+    def gradient_descent(self, weights: Weights, learning_rate: float, steps: int) -> Array:
+        """The weights after 0..steps steps, (steps + 1, P)."""
+        return self.integrate(weights, [learning_rate] * steps, "euler")
+
+    def flow(self, weights: Weights, times: Sequence[float]) -> Array:
+        """The gradient flow at `times` (which begin at 0), (len(times), P), to about 1e-12."""
+        double = replace(self, dtype=np.float64)
+        solution = solve_ivp(
+            lambda _, vector: double.descent_direction(vector),
+            (times[0], times[-1]),
+            double.flatten(weights),
+            method="DOP853",
+            t_eval=times,
+            rtol=1e-13,
+            atol=1e-14,
+        )
+        assert solution.success, solution.message
+        states: Array = solution.y.T
+        if len(times) > 2:  # the interpolant is less exact than the steps: end a solution at each
+            states = np.stack(
+                [states[0]] + [self.flow(weights, [times[0], t])[-1] for t in times[1:]]
+            )
+        return states
+
+
+@dataclass(frozen=True, eq=False)
+class Reference(Objective):
+    """Risk of a deep linear network."""
+
+    def product(self, weights: Weights, upper: int, lower: int) -> Array:
+        """W_upper ... W_lower, (d_upper, d_{lower-1}); the identity where upper = lower - 1."""
+        result = np.eye(self.widths[lower - 1], dtype=self.dtype)
+        for k in range(lower, upper + 1):
+            result = weights[k - 1].astype(self.dtype) @ result
+        return result
 
     def end_to_end(self, weights: Weights) -> Array:
         return self.product(weights, self.depth, 1).T @ self.samples[2]
@@ -140,46 +198,146 @@ class Reference:
         jacobian = self.jacobian(weights)
         return 2 * np.sum(jacobian * (self.covariance @ jacobian))
 
-    def spectrum(self, weights: Weights) -> Array:
-        """All eigenvalues of the Hessian, ascending, in double precision."""
-        return np.linalg.eigvalsh(self.hessian(weights).astype(float))
 
-    # The dynamics, on flat vectors.
+# Activations: s, s' and s'' at z, real or complex. Where a function has pieces, the real part says
+# which: a complex step then gives the derivative of the piece that z lies on.
 
-    def descent_direction(self, vector: Array) -> Array:
-        return -self.flatten(self.gradient(self.unflatten(vector)))
 
-    def integrate(self, weights: Weights, steps: Sequence[float], method: str) -> Array:
-        """The states after 0, 1, ..., len(steps) steps of the given sizes, (len(steps) + 1, P)."""
-        stepper = {"euler": _euler, "rk4": _rk4}[method]
-        states = [self.flatten(weights)]
-        for step in steps:
-            states.append(stepper(self.descent_direction, states[-1], self.dtype(step)))
-        return np.stack(states)
+def _logistic(x: Array) -> Array:
+    """1 / (1 + e^-x), by the form whose exponential is below one."""
+    small = np.exp(np.where(x.real > 0, -x, x))
+    return np.where(x.real > 0, 1 / (1 + small), small / (1 + small))
 
-    def gradient_descent(self, weights: Weights, learning_rate: float, steps: int) -> Array:
-        """The weights after 0..steps steps, (steps + 1, P)."""
-        return self.integrate(weights, [learning_rate] * steps, "euler")
 
-    def flow(self, weights: Weights, times: Sequence[float]) -> Array:
-        """The gradient flow at `times` (which begin at 0), (len(times), P), to about 1e-12."""
-        double = Reference(self.X, self.y, self.widths, self.readout, np.float64)
-        solution = solve_ivp(
-            lambda _, vector: double.descent_direction(vector),
-            (times[0], times[-1]),
-            double.flatten(weights),
-            method="DOP853",
-            t_eval=times,
-            rtol=1e-13,
-            atol=1e-14,
-        )
-        assert solution.success, solution.message
-        states: Array = solution.y.T
-        if len(times) > 2:  # the interpolant is less exact than the steps: end a solution at each
-            states = np.stack(
-                [states[0]] + [self.flow(weights, [times[0], t])[-1] for t in times[1:]]
-            )
-        return states
+def gelu(z: Array) -> Array:
+    """z/2 (1 + tanh(u)) = z logistic(2 u), u = sqrt(2/pi) (z + 0.044715 z^3)."""
+    return z * _logistic(2 * _gelu_argument(z))
+
+
+def gelu_slope(z: Array) -> Array:
+    """q + 2 z u' q (1 - q), q = logistic(2 u); 1 - q = logistic(-2 u)."""
+    u = _gelu_argument(z)
+    rise = 2 * _gelu_argument_slope(z) * _logistic(2 * u) * _logistic(-2 * u)
+    return _logistic(2 * u) + z * rise
+
+
+def gelu_curvature(z: Array) -> Array:
+    """2 q' + z q'', q' = 2 u' q (1 - q), q'' = 2 u'' q (1 - q) + 2 u' q' (1 - 2 q)."""
+    u, slope = _gelu_argument(z), _gelu_argument_slope(z)
+    below, above = _logistic(2 * u), _logistic(-2 * u)
+    rise = 2 * slope * below * above
+    bend = 2 * _gelu_constants(z)[0] * 6 * _gelu_constants(z)[1] * z * below * above
+    return 2 * rise + z * (bend + 2 * slope * rise * (above - below))
+
+
+def _gelu_constants(z: Array) -> tuple[Any, Any]:
+    """sqrt(2/pi) and the decimal number 0.044715, in the precision of z."""
+    one = z.dtype.type(1)
+    return np.sqrt(1 / np.arctan(one) / 2), 44715 * one / 1000000
+
+
+def _gelu_argument(z: Array) -> Array:
+    root, cubic = _gelu_constants(z)
+    return root * (z + cubic * z * z * z)
+
+
+def _gelu_argument_slope(z: Array) -> Array:
+    root, cubic = _gelu_constants(z)
+    return root * (1 + 3 * cubic * z * z)
+
+
+def tanh_slope(z: Array) -> Array:
+    """1 - tanh^2 = 4 logistic(2 z) logistic(-2 z), which does not cancel."""
+    return 4 * _logistic(2 * z) * _logistic(-2 * z)
+
+
+def tanh_curvature(z: Array) -> Array:
+    return -2 * np.tanh(z) * tanh_slope(z)
+
+
+def relu(z: Array) -> Array:
+    return np.where(z.real > 0, z, 0 * z)
+
+
+def relu_slope(z: Array) -> Array:
+    """0 at 0."""
+    return (z.real > 0).astype(z.dtype)
+
+
+ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], ...]] = {
+    "gelu": (gelu, gelu_slope, gelu_curvature),
+    "tanh": (np.tanh, tanh_slope, tanh_curvature),
+    "relu": (relu, relu_slope, np.zeros_like),
+    "identity": (lambda z: z, np.ones_like, np.zeros_like),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class NonlinearReference(Objective):
+    """Risk of f(x) = p^T W_L s(W_{L-1} s(... s(W_1 x))): no activation after the last layer."""
+
+    activation: str = "gelu"
+
+    def _forward(self, layers: Weights) -> tuple[list[Array], list[Array]]:
+        """What goes into the layers and comes out of them, one row per sample.
+
+        H_0 = X,  Z_k = H_{k-1} W_k^T (n, d_k),  H_k = s(Z_k).
+        """
+        s = ACTIVATIONS[self.activation][0]
+        inputs = [self.samples[0]]
+        outputs = [inputs[0] @ layers[0].T]
+        for layer in layers[1:]:
+            inputs.append(s(outputs[-1]))
+            outputs.append(inputs[-1] @ layer.T)
+        return inputs, outputs
+
+    def outputs(self, weights: Weights) -> Array:
+        """f of every sample, (n,)."""
+        return np.asarray(self._forward(self.layers(weights))[1][-1] @ self.samples[2])
+
+    def risk(self, weights: Weights) -> Any:
+        residual = self.outputs(weights) - self.samples[1]
+        return np.sum(residual * residual) / len(residual)
+
+    def gradient(self, weights: Weights) -> list[Array]:
+        """E_k^T H_{k-1}, with E_k = dR / dZ_k, (n, d_k),
+
+        E_L = 2 (f - y) p^T / n,        E_k = s'(Z_k) * (E_{k+1} W_{k+1}).
+        """
+        _, y, p = self.samples
+        slope = ACTIVATIONS[self.activation][1]
+        layers = self.layers(weights)
+        inputs, outputs = self._forward(layers)
+        error = np.outer(2 * (outputs[-1] @ p - y) / len(y), p)
+        result = [error.T @ inputs[-1]]
+        for k in range(self.depth - 1, 0, -1):
+            error = slope(outputs[k - 1]) * (error @ layers[k])
+            result.insert(0, error.T @ inputs[k - 1])
+        return result
+
+    def hessian_vector_product(self, weights: Weights, direction: Weights) -> list[Array]:
+        """Im gradient(W + i h V) / h, with an error O(h^2): no difference is taken.
+
+        So h may be so small that h^2 is zero, and an argument of zero stays at the ReLU's kink.
+        """
+        step = np.sqrt(np.finfo(self.dtype).smallest_subnormal) / self.dtype(1e10)
+        stepper = replace(self, dtype=np.result_type(self.dtype, 1j).type)
+        shifted = [
+            layer + 1j * step * along
+            for layer, along in zip(self.layers(weights), self.layers(direction), strict=True)
+        ]
+        return [block.imag / step for block in stepper.gradient(shifted)]
+
+    def hessian(self, weights: Weights) -> Array:
+        """(P, P), one complex step per column."""
+        columns = [
+            self.flatten(self.hessian_vector_product(weights, self.unflatten(unit)))
+            for unit in np.eye(len(self.flatten(weights)), dtype=self.dtype)
+        ]
+        return np.stack(columns, axis=1)
+
+    def hessian_trace(self, weights: Weights) -> Any:
+        return np.trace(self.hessian(weights))
 
 
 def _euler(f: Callable[[Array], Array], x: Array, h: Any) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import hypothesis.strategies as st
@@ -11,11 +11,12 @@ from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 
 import deeplinear as dl
-from reference import Reference, Weights
+from reference import NonlinearReference, Objective, Reference, Weights
 from reference import minimizer as least_squares
 
 Array = NDArray[Any]
 
+NONLINEAR = ("gelu", "tanh", "relu")
 READOUTS = ("plain", "unit", "any")  # d_L = 1 without p; |p| = 1; p of any length
 
 PROPERTY = settings(
@@ -34,6 +35,8 @@ class Problem:
     widths: tuple[int, ...]
     readout: Array | None
     weights: list[Array]
+    activation: str = "identity"
+    samples: bool | None = None  # of the landscape: whether it goes through the samples
 
     @property
     def depth(self) -> int:
@@ -48,19 +51,33 @@ class Problem:
         return Reference(self.X, self.y, self.widths, self.readout)
 
     @property
+    def objective(self) -> Objective:
+        """The reference of these samples that knows the activation."""
+        if self.activation == "identity" and not self.samples:
+            return self.reference
+        return NonlinearReference(
+            self.X, self.y, self.widths, self.readout, activation=self.activation
+        )
+
+    @property
     def regression(self) -> dl.Regression:
         return dl.Regression(self.X, self.y)
 
     @property
     def network(self) -> dl.Network:
-        return dl.Network(self.widths, readout=self.readout)
+        return dl.Network(self.widths, readout=self.readout, activation=self.activation)
 
     @property
     def landscape(self) -> dl.Landscape:
-        return dl.Landscape(self.network, self.regression)
+        if self.samples is None:
+            return dl.Landscape(self.network, self.regression)
+        return dl.Landscape(self.network, self.regression, samples=self.samples)
 
     def with_weights(self, weights: Weights) -> Problem:
-        return Problem(self.X, self.y, self.widths, self.readout, list(weights))
+        return replace(self, weights=list(weights))
+
+    def with_activation(self, activation: str, samples: bool | None = None) -> Problem:
+        return replace(self, activation=activation, samples=samples)
 
 
 def make_problem(widths: tuple[int, ...], readout: str, n: int, seed: int) -> Problem:
@@ -101,6 +118,30 @@ def problems(draw: st.DrawFn, max_depth: int = 12, max_width: int = 9) -> Proble
     last = 1 if kind == "plain" else draw(width)
     n = draw(st.integers(1, 2 * max_width))
     return make_problem((*widths, last), kind, n, draw(st.integers(0, 1000)))
+
+
+@st.composite
+def nonlinear_problems(
+    draw: st.DrawFn, max_depth: int = 6, max_width: int = 9, max_n: int = 20
+) -> Problem:
+    """Samples in any number, so that seldom a multiple of what is computed at once."""
+    width = st.integers(1, max_width)
+    kind = draw(st.sampled_from(READOUTS))
+    widths = draw(st.lists(width, min_size=1, max_size=max_depth))
+    last = 1 if kind == "plain" else draw(width)
+    seed = draw(st.integers(0, 1000))
+    problem = make_problem((*widths, last), kind, draw(st.integers(1, max_n)), seed)
+    return bent(problem, draw(st.sampled_from(NONLINEAR)), seed)
+
+
+def bent(problem: Problem, activation: str, seed: int = 0) -> Problem:
+    """Gaussian layers of scales around 1.5, so that the activation is seen on both its sides."""
+    rng = np.random.default_rng([seed, 1])
+    weights = [
+        rng.uniform(1, 2) * rng.standard_normal(layer.shape) / np.sqrt(layer.shape[1])
+        for layer in problem.weights
+    ]
+    return problem.with_activation(activation).with_weights(weights)
 
 
 def minimizing_weights(problem: Problem) -> list[Array]:

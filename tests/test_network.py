@@ -186,14 +186,14 @@ WIDTHS_TAKE = "widths must be a sequence of at least two positive integers, d_0 
             "got 'p' with dtype <U1.",
         ),
         (
-            {"widths": (5, 1), "activation": "relu"},
+            {"widths": (5, 1), "activation": "swish"},
             ValueError,
-            "activation must be 'identity'; got 'relu'.",
+            "activation must be one of 'identity', 'gelu', 'tanh', 'relu'; got 'swish'.",
         ),
         (
             {"widths": (5, 1), "activation": None},
             TypeError,
-            "activation must be 'identity'; got None.",
+            "activation must be one of 'identity', 'gelu', 'tanh', 'relu'; got None.",
         ),
     ],
 )

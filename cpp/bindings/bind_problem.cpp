@@ -1,4 +1,5 @@
 #include <chrono>
+#include <cstring>
 #include <limits>
 
 #include <pybind11/stl.h>
@@ -6,6 +7,7 @@
 #include "arrays.hpp"
 #include "bindings.hpp"
 #include "compressed.hpp"
+#include "full_hessian.hpp"
 #include "landscape.hpp"
 #include "monitor.hpp"
 #include "sharpness.hpp"
@@ -20,11 +22,29 @@ const Number* numbers(const Array<double>& array) {
   return reinterpret_cast<const Number*>(array.data());
 }
 
+Activation activation_of(const std::string& name) {
+  if (name == "identity") return Activation::identity;
+  if (name == "gelu") return Activation::gelu;
+  if (name == "tanh") return Activation::tanh;
+  if (name == "relu") return Activation::relu;
+  throw std::invalid_argument("activation is unknown");
+}
+
+SampleSet to_samples(const Array<double>& inputs, const Array<double>& targets, py::ssize_t d) {
+  const py::ssize_t n = targets.ndim() == 1 ? targets.shape(0) : 0;
+  require_shape(inputs, "inputs", {n, d});
+  return {{inputs.data(), inputs.data() + n * d}, to_vector(targets, "targets", n)};
+}
+
 Problem make_problem(const std::vector<int>& widths, const Array<double>& readout,
                      const Array<double>& covariance, const Array<double>& minimizer,
                      double minimum_risk, const std::optional<Array<double>>& test_covariance,
                      const std::optional<Array<double>>& test_half_gradient,
-                     double test_risk_at_minimizer) {
+                     double test_risk_at_minimizer, const std::optional<std::string>& activation,
+                     const std::optional<Array<double>>& inputs,
+                     const std::optional<Array<double>>& targets,
+                     const std::optional<Array<double>>& test_inputs,
+                     const std::optional<Array<double>>& test_targets) {
   if (widths.size() < 2) throw std::invalid_argument("widths has fewer than two entries");
   double parameters = 0;
   for (std::size_t k = 0; k < widths.size(); ++k) {
@@ -45,6 +65,14 @@ Problem make_problem(const std::vector<int>& widths, const Array<double>& readou
     problem.risk.test.half_gradient = to_vector(*test_half_gradient, "test_half_gradient", d);
     problem.risk.test.at_minimizer = test_risk_at_minimizer;
   }
+  if (activation && inputs && targets) {
+    problem.samples.activation = activation_of(*activation);
+    problem.samples.train = to_samples(*inputs, *targets, d);
+    if (problem.samples.train.count() == 0) throw std::invalid_argument("targets is empty");
+    if (test_inputs && test_targets) {
+      problem.samples.test = to_samples(*test_inputs, *test_targets, d);
+    }
+  }
   return problem;
 }
 
@@ -55,6 +83,11 @@ auto at(const Problem& problem, const Array<double>& weights, Body body) {
   const Number* given = numbers(weights);
   py::gil_scoped_release release;
   const AlignedVector<Number> W(given, given + problem.net.parameters);
+  if (problem.by_samples()) {
+    SampleLandscape landscape(problem);
+    landscape.evaluate(W.data());
+    return body(landscape);
+  }
   Landscape<Number> landscape(problem);
   landscape.evaluate(W.data());
   return body(landscape);
@@ -64,7 +97,8 @@ Array<double> end_to_end(const Problem& problem, const Array<double>& weights) {
   Array<double> out(problem.net.widths[0]);
   double* to = out.mutable_data();
   at(problem, weights, [&](const auto& landscape) {
-    for (int i = 0; i < problem.net.widths[0]; ++i) to[i] = landscape.end_to_end()[i].lane(0);
+    const auto& w = landscape.end_to_end();
+    std::memcpy(to, &w[0], sizeof(double) * std::size_t(problem.net.widths[0]));
   });
   return out;
 }
@@ -77,7 +111,7 @@ double risk(const Problem& problem, const Array<double>& weights) {
 Array<double> gradient(const Problem& problem, const Array<double>& weights) {
   Array<double> out(problem.net.parameters);
   auto* to = reinterpret_cast<Number*>(out.mutable_data());
-  at(problem, weights, [&](const auto& landscape) { landscape.gradient(to); });
+  at(problem, weights, [&](auto& landscape) { landscape.gradient(to); });
   return out;
 }
 
@@ -110,9 +144,13 @@ Array<double> hessian(const Problem& problem, const Array<double>& weights) {
 }
 
 Array<double> compressed_hessian(const Problem& problem, const Array<double>& weights) {
-  const Eigen::MatrixXd H = at(problem, weights, [](const auto& landscape) {
-    CompressedHessian compressed(landscape);
-    return compressed.matrix(compressed.basis());
+  const Eigen::MatrixXd H = at(problem, weights, [](const auto& landscape) -> Eigen::MatrixXd {
+    if constexpr (std::decay_t<decltype(landscape)>::by_samples) {
+      throw std::invalid_argument("the Hessian of a mean over samples has no compressed form");
+    } else {
+      CompressedHessian compressed(landscape);
+      return compressed.matrix(compressed.basis());
+    }
   });
   Array<double> out({H.rows(), H.cols()});
   std::copy_n(H.data(), H.size(), out.mutable_data());
@@ -120,7 +158,13 @@ Array<double> compressed_hessian(const Problem& problem, const Array<double>& we
 }
 
 double trace(const Problem& problem, const Array<double>& weights) {
-  return at(problem, weights, [](const auto& landscape) { return hessian_trace(landscape); });
+  return at(problem, weights, [](auto& landscape) {
+    if constexpr (std::decay_t<decltype(landscape)>::by_samples) {
+      return FullHessian(landscape).trace();
+    } else {
+      return hessian_trace(landscape);
+    }
+  });
 }
 
 py::tuple bind_extreme_eigenvalue(const Problem& problem, const Array<double>& weights,
@@ -142,7 +186,7 @@ py::tuple bind_extreme_eigenvalue(const Problem& problem, const Array<double>& w
     asked = now;
     return monitor(0);
   };
-  const Sharpness result = at(problem, weights, [&](const auto& landscape) {
+  const Sharpness result = at(problem, weights, [&](auto& landscape) {
     return extreme_eigenvalue(landscape, options, to, first);
   });
   monitor.rethrow(true);
@@ -156,7 +200,9 @@ void register_problem(py::module_& module) {
       .def(py::init(&make_problem), py::arg("widths"), py::arg("readout").noconvert(),
            py::arg("covariance").noconvert(), py::arg("minimizer").noconvert(),
            py::arg("minimum_risk"), py::arg("test_covariance").noconvert(),
-           py::arg("test_half_gradient").noconvert(), py::arg("test_risk_at_minimizer"))
+           py::arg("test_half_gradient").noconvert(), py::arg("test_risk_at_minimizer"),
+           py::arg("activation"), py::arg("inputs").noconvert(), py::arg("targets").noconvert(),
+           py::arg("test_inputs").noconvert(), py::arg("test_targets").noconvert())
       .def("end_to_end", &end_to_end, py::arg("weights").noconvert())
       .def("risk", &risk, py::arg("weights").noconvert())
       .def("gradient", &gradient, py::arg("weights").noconvert())

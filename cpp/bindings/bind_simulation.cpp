@@ -29,8 +29,12 @@ double* allocate(const std::string& name, const Problem& problem, const Plan& pl
   py::ssize_t per_layer = 0;
   double** place = nullptr;
   if (name == "risk") place = &records.risk;
-  if (name == "test_risk" && !problem.risk.test.covariance.empty()) place = &records.test_risk;
-  if (name == "distance") place = &records.distance;
+  const bool has_test = problem.by_samples() ? problem.samples.test.count() > 0
+                                             : !problem.risk.test.covariance.empty();
+  const bool is_linear =
+      !problem.by_samples() || problem.samples.activation == Activation::identity;
+  if (name == "test_risk" && has_test) place = &records.test_risk;
+  if (name == "distance" && is_linear) place = &records.distance;
   if (name == "sharpness") place = &records.sharpness;
   if (name == "lowest_eigenvalue") place = &records.lowest_eigenvalue;
   if (name == "balancedness") place = &records.balancedness;

@@ -5,15 +5,16 @@
 
 namespace deeplinear {
 
-template <class P>
-class AdaptiveSteps : Ensemble<P> {
-  using Base = Ensemble<P>;
+template <class Stages>
+class AdaptiveSteps : Ensemble<Stages> {
+  using Base = Ensemble<Stages>;
   using Base::lanes_;
   using Base::plan_;
   using Base::problem_;
   using Base::stages_;
   using Base::W_;
   using typename Base::Lane;
+  using typename Base::P;
   using typename Base::RiskValues;
   using typename Base::Scalar;
   static constexpr int last_stage = dopri5.stages - 1;
@@ -49,8 +50,7 @@ class AdaptiveSteps : Ensemble<P> {
   // Stage 0 and the record at time 0 of the lanes that took a run; returns those that took yet
   // another.
   P begin(P fresh) {
-    const P excess = stages_.pull_stage(W_.data(), last_stage);
-    push(problem_.net, W_.data(), stages_.v(last_stage));
+    const P excess = stages_.evaluate_at(W_.data(), last_stage);
     stages_.take_over(last_stage, zero<P>() < fresh);
     const RiskValues values = Base::risk_values(excess);
     P again = zero<P>();
@@ -80,13 +80,17 @@ class AdaptiveSteps : Ensemble<P> {
     P excess = zero<P>();
     for (int s = 1; s <= last_stage; ++s) excess = stages_.evaluate(W_.data(), s, h);
     const RiskValues values = Base::risk_values(excess);
-    const P error = squared_error(problem_.net, W_.data(), stages_, h, rtol_, atol_);
+    P error = zero<P>();
+    stages_.with_rows(dopri5_error, h, [&](auto&& rows) {
+      error = squared_error(problem_.net, W_.data(), rows, rtol_, atol_);
+    });
     const Mask<P> good = (error <= P(Scalar(1))) & finite(excess) & Base::running();
     const P accepted = select(good, P(Scalar(1)), zero<P>());
     for (int i = 0; i < Base::lanes; ++i) {
       if (accepted.lane(i) > 0) advance(i, h.lane(i), arrives[i]);
     }
-    update(problem_.net, W_.data(), stages_.corrections(dopri5.b, h), good);
+    stages_.with_rows(dopri5.b, h,
+                      [&](auto&& rows) { add_rows(problem_.net, W_.data(), rows, good); });
     stages_.take_over(last_stage, good);
     P fresh = zero<P>();
     for (int i = 0; i < Base::lanes; ++i) {
@@ -107,22 +111,11 @@ class AdaptiveSteps : Ensemble<P> {
     for (; lane.next < plan_.records - 1; ++lane.next) {
       const double time = double(lane.next) * plan_.every;
       if (time > lane.time) break;
-      const auto& net = problem_.net;
-      const auto weights = dopri5_dense_weights((time - before) / (lane.time - before));
+      auto weights = dopri5_dense_weights((time - before) / (lane.time - before));
+      for (double& weight : weights) weight *= -h;
       double* w = Base::probed().data();
-      for (Layout::Index n = 0; n < net.parameters; ++n) w[n] = double(W_[n].lane(i));
-      for (int s = 0; s <= last_stage; ++s) {
-        const double c = -h * weights[s];
-        for (int k = 1; k <= net.depth(); ++k) {
-          const P *u = stages_.u(s) + net.vectors[k], *v = stages_.v(s) + net.vectors[k - 1];
-          for (int row = 0; row < net.rows(k); ++row) {
-            for (int col = 0; col < net.cols(k); ++col) {
-              w[net.weights[k] + row * net.cols(k) + col] +=
-                  c * double(u[row].lane(i)) * double(v[col].lane(i));
-            }
-          }
-        }
-      }
+      for (Layout::Index n = 0; n < problem_.net.parameters; ++n) w[n] = double(W_[n].lane(i));
+      stages_.add_to_lane(i, weights, w);
       Base::recorder_.write_all(lane.run, lane.next, w);
     }
   }

@@ -173,14 +173,16 @@ inline void push_and_update(const Layout& net, P* W, const P* u, P* v, P scale) 
   }
 }
 
-// The entries of sum_s c_s u^s_k (v^s_{k-1})^T of layer k, row by row, for S terms.
+// The rows of sum_s c_s u^s_k (v^s_{k-1})^T for S terms
 template <int S, class P>
-class CorrectionRow {
+class CorrectionRows {
  public:
-  CorrectionRow(const Layout& net, int k, const Corrections<P>& terms) : terms_(terms) {
+  CorrectionRows(const Layout& net, const Corrections<P>& terms) : net_(net), terms_(terms) {}
+
+  void enter(int k) {
     for (int s = 0; s < S; ++s) {
-      u_[s] = terms.u[s] + net.vectors[k];
-      v_[s] = terms.v[s] + net.vectors[k - 1];
+      u_[s] = terms_.u[s] + net_.vectors[k];
+      v_[s] = terms_.v[s] + net_.vectors[k - 1];
     }
   }
   void move_to(int i) {
@@ -193,24 +195,10 @@ class CorrectionRow {
   }
 
  private:
+  const Layout& net_;
   const Corrections<P>& terms_;
   const P *u_[S], *v_[S];
   P factor_[S];
 };
-
-// W_k += sum_s c_s u^s_k (v^s_{k-1})^T for all k, in the lanes of the mask.
-template <class P>
-inline void update(const Layout& net, P* W, const Corrections<P>& terms, const Mask<P>& mask) {
-  with_constant(terms.count, [&](auto count) {
-    for (int k = 1; k <= net.depth(); ++k) {
-      CorrectionRow<decltype(count)::value, P> row(net, k, terms);
-      P* w = W + net.weights[k];
-      for (int i = 0; i < net.rows(k); ++i) {
-        row.move_to(i);
-        for (int j = 0; j < net.cols(k); ++j, ++w) *w = select(mask, *w + row[j], *w);
-      }
-    }
-  });
-}
 
 }  // namespace deeplinear

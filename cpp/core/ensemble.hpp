@@ -14,9 +14,10 @@
 namespace deeplinear {
 
 // What fixed and adaptive steps have in common.
-template <class P>
+template <class Stages>
 class Ensemble {
  public:
+  using P = typename Stages::P;
   using Scalar = typename P::Scalar;
   static constexpr int lanes = P::lanes;
 
@@ -34,9 +35,10 @@ class Ensemble {
         probed_(problem.net.parameters),
         steps_between_polls_(std::max<std::int64_t>(1, 50000 / problem.net.parameters)) {}
 
-  const Recorder& recorder() const { return recorder_; }
+  const auto& recorder() const { return recorder_; }
 
  protected:
+  using Landscape = typename Stages::Landscape;
   static constexpr double smallest_log_error = -9.2;  // of an error of 1e-4
 
   struct Lane {
@@ -52,15 +54,18 @@ class Ensemble {
     bool rejected = false;                  // the last try
   };
 
-  // The risk, and what belongs to it, of every lane at the last call of the evaluator
+  // The risk, and what comes with it for a linear map, of every lane at the last stage
   struct RiskValues {
     P excess, squared_distance, test_excess;
   };
 
   RiskValues risk_values(P excess) {
-    const auto& risk = stages_.risk();
-    return {excess, risk.squared_distance(),
-            recorder_.wants_test_risk() ? risk.test_excess() : zero<P>()};
+    RiskValues values{excess, zero<P>(), zero<P>()};
+    if constexpr (!Landscape::by_samples) {
+      values.squared_distance = stages_.squared_distance();
+      if (recorder_.wants_test_risk()) values.test_excess = stages_.test_excess();
+    }
+    return values;
   }
 
   // Gives the lane its next run, or none; true where there was one.
@@ -94,8 +99,10 @@ class Ensemble {
 
   void record(int i, std::int64_t slot, const RiskValues& values) {
     const std::int64_t run = lanes_[i].run;
-    recorder_.write_risk(run, slot, values.excess.lane(i), values.squared_distance.lane(i),
-                         values.test_excess.lane(i));
+    recorder_.write_risk(run, slot, values.excess.lane(i));
+    if constexpr (!Landscape::by_samples) {
+      recorder_.write_map(run, slot, values.squared_distance.lane(i), values.test_excess.lane(i));
+    }
     if (!recorder_.wants_probes()) return;
     std::transform(W_.begin(), W_.end(), probed_.begin(),
                    [i](const P& w) { return double(w.lane(i)); });
@@ -126,8 +133,8 @@ class Ensemble {
 
   const Problem& problem_;
   const Plan& plan_;
-  Recorder recorder_;
-  Stages<P> stages_;
+  Recorder<Landscape> recorder_;
+  Stages stages_;
   AlignedVector<P> W_;
   Lane lanes_[lanes];
   AlignedVector<double>& probed() { return probed_; }

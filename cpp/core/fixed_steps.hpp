@@ -6,15 +6,16 @@
 
 namespace deeplinear {
 
-template <class P>
-class FixedSteps : Ensemble<P> {
-  using Base = Ensemble<P>;
+template <class Stages>
+class FixedSteps : Ensemble<Stages> {
+  using Base = Ensemble<Stages>;
   using Base::lanes_;
   using Base::plan_;
   using Base::problem_;
   using Base::stages_;
   using Base::W_;
   using typename Base::Lane;
+  using typename Base::P;
   using typename Base::RiskValues;
   using typename Base::Scalar;
 
@@ -35,7 +36,7 @@ class FixedSteps : Ensemble<P> {
           })) {
         return;
       }
-      P excess = stages_.pull_stage(W_.data(), 0);
+      P excess = stages_.start(W_.data());
       const auto stops = [&] {
         return Mask<P>(Base::running() & ((excess <= threshold) | !finite(excess)));
       };
@@ -47,7 +48,7 @@ class FixedSteps : Ensemble<P> {
           if (lane.run >= 0) countdown = std::min(countdown, lane.next - lane.steps);
         }
         if (!restarted) break;
-        excess = stages_.pull_stage(W_.data(), 0);
+        excess = stages_.start(W_.data());
       }
       step();
       ++uncounted_;
@@ -55,15 +56,16 @@ class FixedSteps : Ensemble<P> {
   }
 
  private:
-  // W at the next step, from the pull of stage 0
+  // W at the next step, after the start of this one
   void step() {
     if (plan_.method == Method::euler) {
-      push_and_update(problem_.net, W_.data(), stages_.u(0), stages_.v(0), zero<P>() - step_);
+      stages_.descend(W_.data(), step_);
       return;
     }
     for (int s = 0; s < stages_.tableau().stages; ++s) stages_.evaluate(W_.data(), s, step_);
-    update(problem_.net, W_.data(), stages_.corrections(stages_.tableau().b, step_),
-           Base::running());
+    stages_.with_rows(stages_.tableau().b, step_, [&](auto&& rows) {
+      add_rows(problem_.net, W_.data(), rows, Base::running());
+    });
   }
 
   bool start(int i) {

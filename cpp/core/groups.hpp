@@ -11,7 +11,9 @@
 #include <thread>
 
 #include "adaptive_steps.hpp"
+#include "chain_stages.hpp"
 #include "fixed_steps.hpp"
+#include "sample_stages.hpp"
 
 namespace deeplinear {
 
@@ -31,7 +33,7 @@ Outcome run_groups(const Problem& problem, const Plan& plan, Scalar* weights,
       group.run();
 #pragma omp critical(deeplinear_outcome)
       {
-        const Recorder& recorder = group.recorder();
+        const auto& recorder = group.recorder();
         outcome.sharpness_residual =
             std::max(outcome.sharpness_residual, recorder.largest_residual());
         outcome.unconverged += recorder.unconverged();
@@ -62,7 +64,7 @@ Outcome run_groups(const Problem& problem, const Plan& plan, Scalar* weights,
   return outcome;
 }
 
-template <int Lanes, class Scalar>
+template <template <class> class Stages, int Lanes, class Scalar>
 Outcome run_lanes(const Problem& problem, const Plan& plan, Scalar* weights, const Records& records,
                   const Monitor& monitor) {
   using P = Pack<Scalar, Lanes>;
@@ -70,10 +72,10 @@ Outcome run_lanes(const Problem& problem, const Plan& plan, Scalar* weights, con
   // last one.
   if constexpr (Lanes <= native_lanes<Scalar>) {
     if (plan.method == Method::dopri5) {
-      return run_groups<AdaptiveSteps<P>>(problem, plan, weights, records, monitor);
+      return run_groups<AdaptiveSteps<Stages<P>>>(problem, plan, weights, records, monitor);
     }
   }
-  return run_groups<FixedSteps<P>>(problem, plan, weights, records, monitor);
+  return run_groups<FixedSteps<Stages<P>>>(problem, plan, weights, records, monitor);
 }
 
 // Two registers of runs hide the latency of sums from layer to layer, where there are 32 registers
@@ -84,19 +86,38 @@ inline constexpr int registers_per_pack = 2;
 inline constexpr int registers_per_pack = 1;
 #endif
 
+// Half a register of runs computes as fast on many processors, and takes half the memory.
+#if defined(__AVX512F__)
+inline constexpr int packs_per_register = 2;
+#else
+inline constexpr int packs_per_register = 1;
+#endif
+
 template <class Scalar>
 Outcome simulate(const Problem& problem, const Plan& plan, Scalar* weights, const Records& records,
                  const Monitor& monitor) {
   constexpr int native = native_lanes<Scalar>, wide = registers_per_pack * native;
   // Alone on its thread a run gains nothing from idle lanes beside it, which cost memory.
-  if (plan.runs <= plan.threads) return run_lanes<1>(problem, plan, weights, records, monitor);
+  const bool alone = plan.runs <= plan.threads;
+  const auto fits_first_level = [](std::ptrdiff_t numbers) {
+    return numbers * std::ptrdiff_t(sizeof(Scalar)) <= Eigen::l1CacheSize();
+  };
+  if (problem.by_samples()) {
+    if (alone) return run_lanes<SampleStages, 1>(problem, plan, weights, records, monitor);
+    if (fits_first_level(SampleGradient<Pack<Scalar, 1>>::numbers(problem.net) * native)) {
+      return run_lanes<SampleStages, native>(problem, plan, weights, records, monitor);
+    }
+    constexpr int half = native / packs_per_register;
+    return run_lanes<SampleStages, half>(problem, plan, weights, records, monitor);
+  }
+  if (alone) return run_lanes<ChainStages, 1>(problem, plan, weights, records, monitor);
   // Beyond the first-level cache its bandwidth is the limit, and more lanes only take more of it.
   const auto numbers = problem.net.parameters + 2 * problem.net.coordinates;
-  const bool fits = numbers * wide * std::ptrdiff_t(sizeof(Scalar)) <= Eigen::l1CacheSize();
-  if (fits && plan.method != Method::dopri5 && plan.runs > std::int64_t(plan.threads) * native) {
-    return run_lanes<wide>(problem, plan, weights, records, monitor);
+  if (fits_first_level(numbers * wide) && plan.method != Method::dopri5 &&
+      plan.runs > std::int64_t(plan.threads) * native) {
+    return run_lanes<ChainStages, wide>(problem, plan, weights, records, monitor);
   }
-  return run_lanes<native>(problem, plan, weights, records, monitor);
+  return run_lanes<ChainStages, native>(problem, plan, weights, records, monitor);
 }
 
 }  // namespace deeplinear

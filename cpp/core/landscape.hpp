@@ -9,14 +9,19 @@
 #include "chain.hpp"
 #include "memory.hpp"
 #include "risk.hpp"
+#include "samples.hpp"
 
 namespace deeplinear {
 
-// The network, its fixed readout and the risk of its end-to-end map.
+// The network, its fixed readout, and the risk: of its end-to-end map, or of the samples where
+// there are some.
 struct Problem {
   Layout net;
   std::vector<double> readout;  // p (d_L,)
   Risk risk;
+  Samples samples = {};
+
+  bool by_samples() const { return samples.train.count() > 0; }
 };
 
 // u_L = p
@@ -32,6 +37,7 @@ inline void set_readout(const Problem& problem, P* u) {
 template <class P>
 class Landscape {
  public:
+  static constexpr bool by_samples = false;
   using Index = Layout::Index;
 
   explicit Landscape(const Problem& problem)

@@ -18,15 +18,36 @@ namespace deeplinear {
 template <class Scalar>
 inline constexpr int native_lanes = Eigen::internal::packet_traits<Scalar>::size;
 
-// One scalar, or one or more registers
+namespace detail {
+
+template <class Scalar>
+using NativeRegister = typename Eigen::internal::packet_traits<Scalar>::type;
+
+// The register of a pack: a scalar, half a native register or a whole one
+template <class Scalar, int Lanes>
+struct RegisterOf {
+  using type = NativeRegister<Scalar>;
+};
+template <class Scalar>
+struct RegisterOf<Scalar, 1> {
+  using type = Scalar;
+};
+template <class Scalar, int Lanes>
+  requires(Lanes > 1 && Lanes < native_lanes<Scalar>)
+struct RegisterOf<Scalar, Lanes> {
+  using type = typename Eigen::internal::unpacket_traits<NativeRegister<Scalar>>::half;
+};
+
+}  // namespace detail
+
+// One scalar, half a register, or one or more registers
 template <class Scalar_, int Lanes>
 struct Pack {
   using Scalar = Scalar_;
-  using Register =
-      std::conditional_t<Lanes == 1, Scalar, typename Eigen::internal::packet_traits<Scalar>::type>;
+  using Register = typename detail::RegisterOf<Scalar, Lanes>::type;
   static constexpr int lanes = Lanes;
-  static constexpr int registers = Lanes == 1 ? 1 : Lanes / native_lanes<Scalar>;
-  static_assert(Lanes == 1 || Lanes == registers * native_lanes<Scalar>);
+  static constexpr int registers = Lanes < native_lanes<Scalar> ? 1 : Lanes / native_lanes<Scalar>;
+  static_assert(sizeof(Register) * registers == sizeof(Scalar) * Lanes);
 
   Register part[registers];
 
@@ -142,6 +163,32 @@ inline P select(const Mask<P>& mask, const P& a, const P& b) {
 template <class P>
 inline P maximum(const P& a, const P& b) {
   return select(a < b, b, a);
+}
+
+// The larger, or the smaller, of x and a bound; NaN stays NaN.
+template <class P>
+inline P at_least(const P& x, typename P::Scalar bound) {
+  return P::map(
+      [](auto value, auto least) -> typename P::Register {
+        if constexpr (P::lanes == 1) {
+          return value < least ? least : value;
+        } else {
+          return Eigen::internal::pmax<typename P::Register>(value, least);
+        }
+      },
+      x, P(bound));
+}
+template <class P>
+inline P at_most(const P& x, typename P::Scalar bound) {
+  return P::map(
+      [](auto value, auto most) -> typename P::Register {
+        if constexpr (P::lanes == 1) {
+          return most < value ? most : value;
+        } else {
+          return Eigen::internal::pmin<typename P::Register>(value, most);
+        }
+      },
+      x, P(bound));
 }
 
 template <class P>

@@ -12,6 +12,7 @@
 namespace deeplinear {
 
 // One per thread. A slot is a record of a run; weights are float64 (P,).
+template <class Landscape>
 class Recorder {
  public:
   using Number = Pack<double, 1>;
@@ -24,20 +25,34 @@ class Recorder {
         interrupted_(std::move(interrupted)),
         landscape_(problem) {}
 
-  bool wants_probes() const { return records_.any_probe(); }
+  // Whether something is asked for that a step does not compute on its way.
+  bool wants_probes() const {
+    return records_.any_probe() ||
+           (Landscape::by_samples && (records_.distance || records_.test_risk));
+  }
   bool wants_test_risk() const { return records_.test_risk != nullptr; }
 
-  void write_risk(std::int64_t run, std::int64_t slot, double excess, double squared_distance,
-                  double test_excess) {
+  void write_risk(std::int64_t run, std::int64_t slot, double excess) {
     put(records_.risk, run, slot, problem_.risk.minimum + excess);
+  }
+
+  // What the risk of a linear map brings with it
+  void write_map(std::int64_t run, std::int64_t slot, double squared_distance, double test_excess) {
     put(records_.distance, run, slot, squared_distance);
     put(records_.test_risk, run, slot, problem_.risk.test.at_minimizer + test_excess);
   }
 
   void write_probes(std::int64_t run, std::int64_t slot, const double* weights) {
     const Layout& net = problem_.net;
-    if (records_.sharpness || records_.lowest_eigenvalue) {
+    const bool eigenvalues = records_.sharpness || records_.lowest_eigenvalue;
+    if (eigenvalues || Landscape::by_samples) {
       landscape_.evaluate(reinterpret_cast<const Number*>(weights));
+    }
+    if constexpr (Landscape::by_samples) {
+      if (records_.distance) put(records_.distance, run, slot, landscape_.squared_distance());
+      if (records_.test_risk) put(records_.test_risk, run, slot, landscape_.test_risk());
+    }
+    if (eigenvalues) {
       write_eigenvalue(records_.sharpness, run, slot, true);
       write_eigenvalue(records_.lowest_eigenvalue, run, slot, false);
     }
@@ -60,9 +75,12 @@ class Recorder {
   // Everything at once, for weights that no step holds (dense output).
   void write_all(std::int64_t run, std::int64_t slot, const double* weights) {
     landscape_.evaluate(reinterpret_cast<const Number*>(weights));
-    const auto& risk = landscape_.risk();
-    write_risk(run, slot, landscape_.excess().lane(0), risk.squared_distance().lane(0),
-               wants_test_risk() ? risk.test_excess().lane(0) : 0.0);
+    write_risk(run, slot, landscape_.excess().lane(0));
+    if constexpr (!Landscape::by_samples) {
+      const auto& risk = landscape_.risk();
+      write_map(run, slot, risk.squared_distance().lane(0),
+                wants_test_risk() ? risk.test_excess().lane(0) : 0.0);
+    }
     write_probes(run, slot, weights);
   }
 
@@ -113,7 +131,7 @@ class Recorder {
   const Plan& plan_;
   const Records& records_;
   std::function<bool()> interrupted_;
-  Landscape<Number> landscape_;
+  Landscape landscape_;
   double largest_residual_ = 0;
   std::int64_t unconverged_ = 0;
 };

@@ -5,6 +5,7 @@
 
 #include "lanczos.hpp"
 #include "landscape.hpp"
+#include "sample_landscape.hpp"
 
 namespace deeplinear {
 
@@ -18,6 +19,8 @@ struct Sharpness {
 // At the weights at which the landscape was evaluated. Fills vector (P,) with the unit eigenvector
 // if it is not null; start (P,) is a first guess of it, or null.
 Sharpness extreme_eigenvalue(const Landscape<Pack<double, 1>>& landscape, LanczosOptions options,
+                             double* vector = nullptr, const double* start = nullptr);
+Sharpness extreme_eigenvalue(SampleLandscape& landscape, LanczosOptions options,
                              double* vector = nullptr, const double* start = nullptr);
 
 }  // namespace deeplinear

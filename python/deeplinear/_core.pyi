@@ -35,6 +35,11 @@ class Problem:
         test_covariance: _Float64 | None,
         test_half_gradient: _Float64 | None,
         test_risk_at_minimizer: float,
+        activation: str | None,
+        inputs: _Float64 | None,
+        targets: _Float64 | None,
+        test_inputs: _Float64 | None,
+        test_targets: _Float64 | None,
     ) -> None: ...
     def end_to_end(self, weights: _Float64) -> _Float64: ...
     def risk(self, weights: _Float64) -> float: ...

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from deeplinear import _core
-from deeplinear.checks import FloatArray, instance_of, one_of, positive, positive_integer
+from deeplinear.checks import (
+    FloatArray,
+    describe,
+    instance_of,
+    one_of,
+    positive,
+    positive_integer,
+)
 from deeplinear.network import Network
 from deeplinear.regression import Regression
 
@@ -51,26 +61,35 @@ class Landscape:
         With ``d_0`` equal to the dimension of the data.
     regression : Regression
         The data.
+    samples : bool, optional
+        Whether to compute the risk as a mean over the samples, as networks that are not linear
+        need it, instead of as a function of the end-to-end map. None, the default, does so only
+        where it must.
 
     Raises
     ------
     TypeError
         If an argument is of another type.
     ValueError
-        If the widths do not fit the data.
+        If the widths do not fit the data, or `samples` is false for a network that is not linear.
 
     Notes
     -----
     Weights are a sequence of L arrays of shapes (d_k, d_{k-1}); everything is computed in float64.
-    The gradient of layer k is the outer product ``u_k v_{k-1}^T`` of two vectors of a chain, and
-    the Hessian's range has ``sum_k d_k + d_{k-1}`` dimensions at most, so a product with either
-    reads the weights twice.
+    In a linear network the gradient of layer k is the outer product ``u_k v_{k-1}^T`` of two
+    vectors of a chain, and the Hessian's range has ``sum_k d_k + d_{k-1}`` dimensions at most, so a
+    product with either reads the weights twice, whatever the number of samples. Through the
+    samples, gradients and Hessian products pass all of them forward and back, and need memory for
+    ``n sum_k d_k`` numbers.
     """
 
     network: Network
     regression: Regression
+    samples: bool
 
-    def __init__(self, network: Network, regression: Regression) -> None:
+    def __init__(
+        self, network: Network, regression: Regression, *, samples: bool | None = None
+    ) -> None:
         self.network = instance_of("network", network, Network)
         self.regression = instance_of("regression", regression, Regression)
         if network.widths[0] != regression.d:
@@ -78,20 +97,34 @@ class Landscape:
                 f"network must have as many inputs, widths[0], as the data have dimensions, "
                 f"{regression.d}; got {network.widths[0]}."
             )
+        if samples is not None and not isinstance(samples, (bool, np.bool_)):
+            raise TypeError(f"samples must be True, False or None; got {describe(samples)}.")
+        if samples is not None and not samples and not network.linear:
+            raise ValueError(
+                "samples must be True or None for a network that is not linear; got False."
+            )
+        self.samples = not network.linear if samples is None else bool(samples)
         test_risk = regression.test_risk_at_minimizer
         self._problem = _core.Problem(
             network.widths,
             network.readout_vector,
             regression.covariance,
             regression.minimizer,
-            float(regression.minimum_risk),
+            float(regression.minimum_risk) if network.linear else 0.0,
             regression.test_covariance,
             regression.test_gradient_half,
             0.0 if test_risk is None else float(test_risk),
+            *self._sample_arguments(),
         )
 
+    def _sample_arguments(self) -> tuple[Any, ...]:
+        if not self.samples:
+            return (None,) * 5
+        data, activation = self.regression, self.network.activation
+        return activation, data.X, data.y, data.X_test, data.y_test
+
     def __reduce__(self) -> tuple[object, ...]:
-        return Landscape, (self.network, self.regression)
+        return partial(Landscape, samples=self.samples), (self.network, self.regression)
 
     def __repr__(self) -> str:
         return f"Landscape({self.network!r}, {self.regression!r})"
@@ -119,8 +152,13 @@ class Landscape:
         Raises
         ------
         TypeError, ValueError
-            If the weights do not fit the network, or are not finite.
+            If the weights do not fit the network, or are not finite, or the network is not linear.
         """
+        if not self.network.linear:
+            raise ValueError(
+                "network must be linear to have an end-to-end map; "
+                f"got activation {self.network.activation!r}."
+            )
         return self._problem.end_to_end(self._flatten(weights))
 
     def risk(self, weights: Weights) -> float:
@@ -220,15 +258,22 @@ class Landscape:
         Raises
         ------
         TypeError, ValueError
-            If the weights do not fit the network, or are not finite.
+            If the weights do not fit the network, or are not finite, or the landscape is computed
+            through the samples.
         """
+        if self.samples:
+            raise ValueError(
+                "compressed_hessian needs a linear network and samples=False: the Hessian of a mean "
+                f"over samples has no smaller range; got activation {self.network.activation!r}."
+            )
         return self._problem.compressed_hessian(self._flatten(weights))
 
     def hessian_trace(self, weights: Weights) -> float:
         """Compute the trace of the Hessian exactly, without the Hessian.
 
         ``tr H = 2 sum_k |u_k|^2 tr(A_k C A_k^T)`` with ``u_k = W_{k+1}^T ... W_L^T p`` and
-        ``A_k = W_{k-1} ... W_1``.
+        ``A_k = W_{k-1} ... W_1`` in a linear network; through the samples, by a Hessian product per
+        weight.
 
         Parameters
         ----------
@@ -256,8 +301,8 @@ class Landscape:
     ) -> Sharpness:
         """Compute the algebraic largest or smallest eigenvalue of the Hessian over all weights.
 
-        By Lanczos with full reorthogonalization on the compressed Hessian, or a dense eigensolver
-        where that is small.
+        By Lanczos with full reorthogonalization, or a dense eigensolver where the Hessian is small;
+        of a linear network on the compressed Hessian.
 
         Parameters
         ----------

@@ -17,11 +17,14 @@ from deeplinear.checks import (
     read_only,
 )
 
-ACTIVATIONS = ("identity",)
+ACTIVATIONS = ("identity", "gelu", "tanh", "relu")
 
 
 class Network:
-    """A deep network ``x -> p^T W_L ... W_1 x`` with one output.
+    """A deep network ``x -> p^T W_L s(W_{L-1} s(... s(W_1 x)))`` with one output.
+
+    With the identity as activation s it is the linear network ``x -> p^T W_L ... W_1 x``. The last
+    layer is linear in any case.
 
     Parameters
     ----------
@@ -31,8 +34,9 @@ class Network:
     readout : array_like, shape (d_L,), optional
         The fixed vector ``p`` that is not trained; any finite vector but zero. The theory takes a
         unit vector. Needed where ``d_L > 1``; None stands for ``p = 1`` where ``d_L = 1``.
-    activation : {"identity"}
-        The function between the layers.
+    activation : {"identity", "gelu", "tanh", "relu"}
+        The function s between the layers, entry by entry. "gelu" is its tanh form, ``z (1 +
+        tanh(sqrt(2/pi) (z + 0.044715 z^3))) / 2``; the slope of "relu" at 0 is 0.
 
     Attributes
     ----------
@@ -141,6 +145,11 @@ class Network:
     def depth(self) -> int:
         """The number L of layers."""
         return len(self.widths) - 1
+
+    @property
+    def linear(self) -> bool:
+        """Whether the network is a linear map of its input."""
+        return self.activation == "identity"
 
     def flatten(self, weights: Iterable[npt.ArrayLike], name: str = "weights") -> FloatArray:
         """Put the layers into one vector, first to last, each row by row.

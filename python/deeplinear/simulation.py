@@ -118,6 +118,8 @@ def check_options(
 
 def _check_record(landscape: Landscape, record: object) -> tuple[str, ...]:
     takes = "record must be a sequence of names"
+    if record is None:
+        record = ("risk", "distance") if landscape.network.linear else ("risk",)
     if isinstance(record, str):
         record = (record,)
     if not isinstance(record, Iterable):
@@ -125,6 +127,11 @@ def _check_record(landscape: Landscape, record: object) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(one_of("record", name, tuple(RECORDABLE)) for name in record))
     if "test_risk" in names and landscape.regression.X_test is None:
         raise ValueError("record must not hold 'test_risk' where the regression has no test data.")
+    if "distance" in names and not landscape.network.linear:
+        raise ValueError(
+            "record must not hold 'distance' where the network is not linear and has no end-to-end "
+            f"map; got activation {landscape.network.activation!r}."
+        )
     return names
 
 
@@ -155,7 +162,7 @@ def simulate(
     *,
     steps: int | None = None,
     time: float | None = None,
-    record: Sequence[str] = ("risk", "distance"),
+    record: Sequence[str] | None = None,
     every: float | None = 1,
     tolerance: float = 0.0,
     dtype: npt.DTypeLike = "float64",
@@ -176,14 +183,15 @@ def simulate(
     time : float, optional
         End of the time axis that starts at 0; for gradient flow, and only there. Fixed steps end
         there with a shorter one where `time` is not a multiple.
-    record : sequence of str, default ("risk", "distance")
-        Names of `RECORDABLE`: "risk", "test_risk", "distance" (squared), "sharpness",
+    record : sequence of str, optional
+        "risk" and, of linear networks, "distance" by default. Names of `RECORDABLE`: "risk", "test_risk", "distance" (squared), "sharpness",
         "lowest_eigenvalue", "layer_norm", "rank_one_gap", "alignment", "balancedness".
     every : int or float or None, default 1
         Steps between two records; for "dopri5", time between two records, which are read off its
         continuous extension. None records the start and the end; the end is always recorded.
     tolerance : float, default 0
-        A run stops, converged, where its excess risk ``R(w) - R(w*)`` is at most this; at 0 none.
+        A run stops, converged, where its excess risk is at most this; at 0 none. The excess is
+        ``R - R(w*)`` of a linear network, and the risk itself of others.
     dtype : {"float64", "float32"}
         Precision of the weights and of the steps. Eigenvalues and singular values of recorded
         weights are computed in float64 in any case.

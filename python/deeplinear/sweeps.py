@@ -42,7 +42,7 @@ def sweep(
     seeds: int | Sequence[int],
     steps: int | None = None,
     time: float | None = None,
-    record: Sequence[str] = ("risk", "distance"),
+    record: Sequence[str] | None = None,
     every: float | None = None,
     tolerance: float = 0.0,
     dtype: npt.DTypeLike = "float64",

@@ -204,10 +204,11 @@ def aligned_minimizer(network: Network, regression: Regression) -> list[FloatArr
     Raises
     ------
     ValueError
-        If the network's first width is not the number of inputs of the data, or the minimizer is
-        zero.
+        If the network is not linear, its first width is not the number of inputs of the data, or
+        the minimizer is zero.
     """
-    instance_of("network", network, Network)
+    if not instance_of("network", network, Network).linear:
+        raise ValueError(f"network must be linear; got activation {network.activation!r}.")
     norm, v = _polar(regression)
     if network.widths[0] != regression.d:
         raise ValueError(

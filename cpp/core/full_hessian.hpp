@@ -1,0 +1,55 @@
+// The Hessian over all weights as an operator, for networks whose Hessian has no smaller range.
+#pragma once
+
+#include <Eigen/Core>
+
+#include "sample_landscape.hpp"
+
+namespace deeplinear {
+
+class FullHessian {
+ public:
+  using Index = Eigen::Index;
+  using Vector = Eigen::VectorXd;
+  using Matrix = Eigen::MatrixXd;
+
+  explicit FullHessian(SampleLandscape& landscape) : landscape_(landscape) {}
+
+  Index size() const { return landscape_.problem().net.parameters; }
+  Index dimension() const { return size(); }
+  void project(Eigen::Ref<Vector>) const {}
+
+  // y = H x
+  void apply(const Eigen::Ref<const Vector>& x, Eigen::Ref<Vector> y) {
+    using Number = SampleLandscape::Number;
+    landscape_.hessian_vector_product(reinterpret_cast<const Number*>(x.data()),
+                                      reinterpret_cast<Number*>(y.data()));
+  }
+
+  Matrix basis() const { return Matrix::Identity(size(), size()); }
+
+  // H in the basis of the unit vectors, column by column
+  Matrix matrix(const Matrix& basis) {
+    Matrix H(size(), size());
+    for (Index j = 0; j < size(); ++j) apply(basis.col(j), H.col(j));
+    return (H + H.transpose()) / 2;
+  }
+
+  // tr H, a product per weight
+  double trace() {
+    Vector unit = Vector::Zero(size()), column(size());
+    double sum = 0;
+    for (Index j = 0; j < size(); ++j) {
+      unit[j] = 1;
+      apply(unit, column);
+      sum += column[j];
+      unit[j] = 0;
+    }
+    return sum;
+  }
+
+ private:
+  SampleLandscape& landscape_;
+};
+
+}  // namespace deeplinear
