@@ -34,7 +34,7 @@ class Problem:
 
     @property
     def flops(self) -> int:
-        """Of one gradient step: a product and a sum per weight in pull, push and update."""
+        """Of one gradient step, linear: a product and a sum per weight in pull, push and update."""
         return 6 * self.parameters
 
     def data(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -74,3 +74,6 @@ WIDE = Problem(width=20, depth=5, runs=512, scale=0.18)
 DEEP = Problem(width=5, depth=100, runs=512, scale=0.40)
 BATCH = Problem(width=5, depth=10, runs=64, scale=0.35)  # of adaptive flows
 SINGLE = Problem(width=5, depth=10, runs=1, scale=0.35)  # one sharpness
+# Layers followed by a GELU, the last one linear.
+GELU = Problem(width=5, depth=10, runs=512, scale=0.5)
+SINGLE_GELU = Problem(width=5, depth=10, runs=1, scale=0.5)

@@ -7,8 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from .baselines import ADAPTIVE_FLOW, GRADIENT_DESCENT, RUNGE_KUTTA, SHARPNESS, reference
-from .problems import BATCH, DEEP, SINGLE, SMALL, WIDE
+from .baselines import (
+    ADAPTIVE_FLOW,
+    GELU_GRADIENT_DESCENT,
+    GELU_SHARPNESS,
+    GRADIENT_DESCENT,
+    RUNGE_KUTTA,
+    SHARPNESS,
+    reference,
+)
+from .problems import BATCH, DEEP, GELU, SINGLE, SINGLE_GELU, SMALL, WIDE
 
 TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
 PROBLEMS = [replace(problem, runs=32, learning_rate=1e-2) for problem in (SMALL, WIDE, DEEP)]
@@ -42,6 +50,21 @@ def test_adaptive_flow(technique):
 def test_sharpness(technique):
     found = SHARPNESS[technique].prepare(SINGLE, 1e-6)()
     assert found == pytest.approx(reference.sharpness(SINGLE), rel=1e-6)
+
+
+@pytest.mark.parametrize("technique", GELU_GRADIENT_DESCENT)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_gelu_gradient_descent(dtype, technique):
+    # Large enough weights and steps that a wrong gradient shows in float32 too.
+    problem = replace(GELU, runs=32, scale=0.6, learning_rate=1e-2)
+    job = GELU_GRADIENT_DESCENT[technique].prepare(problem, dtype)
+    assert_close(job.weights(job.run(3)), reference.gelu_gradient_descent(problem, 3), dtype)
+
+
+@pytest.mark.parametrize("technique", GELU_SHARPNESS)
+def test_gelu_sharpness(technique):
+    found = GELU_SHARPNESS[technique].prepare(SINGLE_GELU, 1e-6)()
+    assert found == pytest.approx(reference.gelu_sharpness(SINGLE_GELU), rel=1e-6)
 
 
 def assert_close(found, expected, dtype):

@@ -78,10 +78,41 @@ ADAPTIVE_FLOW = {
     ),
 }
 
+GELU_GRADIENT_DESCENT = {
+    "Numba, plain loops": Technique("numba_gelu_runs", "gradient_descent", "numba"),
+    "Numba, loops over samples": Technique("numba_gelu_samples", "gradient_descent", "numba"),
+    "Numba, loops over samples, exp written out": Technique(
+        "numba_gelu_samples", "gradient_descent", "numba", (("written_exp", True),)
+    ),
+    "JAX, vmap + scan": Technique("jax_gelu", "gradient_descent", "jax"),
+    "JAX, vmap + scan, sharded over cores": Technique(
+        "jax_gelu", "gradient_descent", "jax", (("shard", True),)
+    ),
+    "JAX, vmap + unrolled, sharded over cores": Technique(
+        "jax_gelu", "gradient_descent", "jax", (("shard", True), ("unroll", True))
+    ),
+    "JAX, vmap + unrolled, sharded over cores, blocks of runs, own GELU": Technique(
+        "jax_gelu",
+        "gradient_descent",
+        "jax",
+        (("shard", True), ("unroll", True), ("saved_slope", True), ("block", 32)),
+    ),
+}
+
 SHARPNESS = {
     "PyTorch + eigsh": Technique("torch_eigsh", "sharpness", "torch", (("keep_graph", False),)),
     "PyTorch + eigsh, graph kept": Technique(
         "torch_eigsh", "sharpness", "torch", (("keep_graph", True),)
     ),
     "NumPy, dense eigvalsh": Technique("numpy_dense", "sharpness", "threadpoolctl"),
+}
+
+GELU_SHARPNESS = {
+    "PyTorch + eigsh": Technique(
+        "torch_eigsh", "sharpness", "torch", (("keep_graph", False), ("gelu", True))
+    ),
+    "PyTorch + eigsh, graph kept": Technique(
+        "torch_eigsh", "sharpness", "torch", (("keep_graph", True), ("gelu", True))
+    ),
+    "JAX + eigsh": Technique("jax_eigsh", "gelu_sharpness", "jax"),
 }

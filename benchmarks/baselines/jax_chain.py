@@ -43,21 +43,21 @@ def gradient_descent(
 ) -> Job:
     C, b = map(jnp.asarray, problem.moments(dtype))
     rate = np.dtype(dtype).type(problem.learning_rate)
-    layers_at_once = _layers_at_once(problem, unroll)
+    at_once = layers_at_once(problem, unroll)
 
     def rank_one_step(weights: Weights) -> Weights:
         W, w = weights
-        end_to_end, U = lax.scan(_pull, w, W, reverse=True, unroll=layers_at_once)
+        end_to_end, U = lax.scan(_pull, w, W, reverse=True, unroll=at_once)
 
         def push(v: jax.Array, layer_and_u: Weights) -> Weights:
             layer, u = layer_and_u
             return layer @ v, layer - rate * jnp.outer(u, v)
 
-        v, W = lax.scan(push, 2 * (C @ end_to_end - b), (W, U), unroll=layers_at_once)
+        v, W = lax.scan(push, 2 * (C @ end_to_end - b), (W, U), unroll=at_once)
         return W, w - rate * v
 
     def risk(weights: Weights) -> jax.Array:
-        end_to_end, _ = lax.scan(_pull, weights[1], weights[0], reverse=True, unroll=layers_at_once)
+        end_to_end, _ = lax.scan(_pull, weights[1], weights[0], reverse=True, unroll=at_once)
         return end_to_end @ C @ end_to_end - 2 * b @ end_to_end
 
     def autodiff_step(weights: Weights) -> Weights:
@@ -90,21 +90,31 @@ def runge_kutta(problem: Problem, dtype: str, *, shard: bool = False, unroll: bo
 def flow_field(problem: Problem, dtype: str, unroll: bool) -> Callable[[Weights], Weights]:
     """Minus the gradient of the risk, for one run."""
     C, b = map(jnp.asarray, problem.moments(dtype))
-    layers_at_once = _layers_at_once(problem, unroll)
+    at_once = layers_at_once(problem, unroll)
 
     def field(weights: Weights) -> Weights:
         W, w = weights
-        end_to_end, U = lax.scan(_pull, w, W, reverse=True, unroll=layers_at_once)
+        end_to_end, U = lax.scan(_pull, w, W, reverse=True, unroll=at_once)
         start = -2 * (C @ end_to_end - b)
-        v, V = lax.scan(lambda v, layer: (layer @ v, v), start, W, unroll=layers_at_once)
+        v, V = lax.scan(lambda v, layer: (layer @ v, v), start, W, unroll=at_once)
         return U[:, :, None] * V[:, None, :], v
 
     return field
 
 
-def over_runs(function: Callable[..., Any], shard: bool) -> Callable[..., Any]:
-    """Compiled, of (weights of all runs, argument); ``shard`` splits the runs over devices."""
+def over_runs(
+    function: Callable[..., Any], shard: bool, block: int | None = None
+) -> Callable[..., Any]:
+    """Compiled, of (weights of all runs, argument); ``shard`` splits the runs over devices.
+
+    With a ``block`` of runs one block follows the other; without, all runs advance together.
+    """
     every_run = jax.vmap(function, in_axes=(0, None))
+    if block is not None:
+
+        def every_run(weights: Any, argument: Any) -> Any:
+            return lax.map(lambda run: function(run, argument), weights, batch_size=block)
+
     if shard:
         runs, same = PartitionSpec("runs"), PartitionSpec()
         every_run = jax.shard_map(
@@ -138,7 +148,7 @@ def _pull(u: jax.Array, layer: jax.Array) -> tuple[jax.Array, jax.Array]:
     return layer.T @ u, u
 
 
-def _layers_at_once(problem: Problem, unroll: bool) -> int:
+def layers_at_once(problem: Problem, unroll: bool) -> int:
     if unroll and problem.depth > MOST_UNROLLED:
         pytest.skip(f"more than {MOST_UNROLLED} layers are not written out: the scan is faster")
     return problem.depth - 1 if unroll else 1

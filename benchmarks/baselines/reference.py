@@ -11,6 +11,7 @@ from scipy.integrate import solve_ivp
 from ..problems import Problem
 
 Layers = list[NDArray]
+Gradient = Callable[..., Layers]
 
 
 def gradient(weights: Layers, C: NDArray, b: NDArray) -> Layers:
@@ -25,15 +26,34 @@ def gradient(weights: Layers, C: NDArray, b: NDArray) -> Layers:
     return [np.outer(u, v) for u, v in zip(pulled[1:], pushed[:-1], strict=True)]
 
 
+def gelu_gradient(weights: Layers, X: NDArray, y: NDArray) -> Layers:
+    """``grad_k = delta_k h_{k-1}^T`` of ``|f(X) - y|^2 / n``, one sample per column of h, delta."""
+    hidden, slopes = [X.T], []
+    for layer in weights[:-1]:
+        value, slope = gelu(layer @ hidden[-1])
+        hidden.append(value)
+        slopes.append(slope)
+    delta = 2 * (weights[-1] @ hidden[-1] - y) / len(y)
+    gradients = [delta @ hidden[-1].T]
+    for layer, slope, before in zip(weights[:0:-1], slopes[::-1], hidden[-2::-1], strict=True):
+        delta = slope * (layer.T @ delta)
+        gradients.append(delta @ before.T)
+    return gradients[::-1]
+
+
+def gelu(z: NDArray) -> tuple[NDArray, NDArray]:
+    """``s = z / 2 (1 + tanh(g))`` with ``g = sqrt(2 / pi) (z + 0.044715 z^3)``, and ``s'``."""
+    tanh = np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3))
+    inner_slope = np.sqrt(2 / np.pi) * (1 + 3 * 0.044715 * z**2)
+    return z / 2 * (1 + tanh), (1 + tanh) / 2 + z / 2 * (1 - tanh**2) * inner_slope
+
+
 def gradient_descent(problem: Problem, steps: int) -> Layers:
-    C, b = problem.moments("float64")
+    return _descend(problem, steps, gradient, problem.moments("float64"))
 
-    def train(weights: Layers) -> Layers:
-        for _ in range(steps):
-            weights = _add(weights, -problem.learning_rate, gradient(weights, C, b))
-        return weights
 
-    return _each_run(problem, train)
+def gelu_gradient_descent(problem: Problem, steps: int) -> Layers:
+    return _descend(problem, steps, gelu_gradient, problem.data())
 
 
 def runge_kutta(problem: Problem, steps: int) -> Layers:
@@ -68,14 +88,30 @@ def flow(problem: Problem, time: float) -> Layers:
 
 
 def sharpness(problem: Problem) -> float:
-    """Largest eigenvalue of the Hessian, whose columns are central differences of the gradient."""
-    C, b = problem.moments("float64")
+    return _largest_eigenvalue(problem, gradient, problem.moments("float64"))
+
+
+def gelu_sharpness(problem: Problem) -> float:
+    return _largest_eigenvalue(problem, gelu_gradient, problem.data())
+
+
+def _descend(problem: Problem, steps: int, gradient: Gradient, data: tuple[NDArray, ...]) -> Layers:
+    def train(weights: Layers) -> Layers:
+        for _ in range(steps):
+            weights = _add(weights, -problem.learning_rate, gradient(weights, *data))
+        return weights
+
+    return _each_run(problem, train)
+
+
+def _largest_eigenvalue(problem: Problem, gradient: Gradient, data: tuple[NDArray, ...]) -> float:
+    """Of the Hessian, whose columns are central differences of the gradient."""
     weights = [layer[0] for layer in problem.weights("float64")]
     parameters, step = _flat(weights), 1e-5
     columns = []
     for direction in step * np.eye(parameters.size):
-        ahead = _flat(gradient(_unflat(parameters + direction, weights), C, b))
-        behind = _flat(gradient(_unflat(parameters - direction, weights), C, b))
+        ahead = _flat(gradient(_unflat(parameters + direction, weights), *data))
+        behind = _flat(gradient(_unflat(parameters - direction, weights), *data))
         columns.append((ahead - behind) / (2 * step))
     hessian = np.array(columns)
     return float(np.linalg.eigvalsh((hessian + hessian.T) / 2)[-1])

@@ -17,7 +17,9 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from ..problems import Problem
 
 
-def sharpness(problem: Problem, tolerance: float, keep_graph: bool) -> Callable[[], float]:
+def sharpness(
+    problem: Problem, tolerance: float, keep_graph: bool, gelu: bool = False
+) -> Callable[[], float]:
     torch.set_num_threads(1)
     X, y = map(torch.from_numpy, problem.data())
     start = [layer[0] for layer in problem.weights("float64")]
@@ -26,9 +28,11 @@ def sharpness(problem: Problem, tolerance: float, keep_graph: bool) -> Callable[
 
     def risk(weights: list[torch.Tensor]) -> torch.Tensor:
         hidden = X
-        for layer in weights:
+        for layer in weights[:-1]:
             hidden = hidden @ layer.T
-        return ((hidden[:, 0] - y) ** 2).mean()
+            if gelu:
+                hidden = torch.nn.functional.gelu(hidden, approximate="tanh")
+        return (((hidden @ weights[-1].T)[:, 0] - y) ** 2).mean()
 
     def gradient(weights: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:
         return torch.autograd.grad(risk(weights), weights, create_graph=True)
