@@ -8,10 +8,13 @@ import pytest
 import xarray as xr
 
 import deeplinear as dl
-from deeplinear import presets, reproduce
-from deeplinear.presets import PLAIN, Training
+from deeplinear import reproduce
+from deeplinear.experiments import Architecture, GaussianData, Training
+from deeplinear.preset_files import parse_preset, to_toml
+from deeplinear.presets import PLAIN, PRESETS
 
 DATA_SEEDS = (0, 1, 3)
+NETWORK = PLAIN.network.network(5, 10, seed=0)
 RATES = (0.005, 0.02, 0.07, 0.1, 0.2)
 
 
@@ -40,31 +43,19 @@ def diverged(dataset: xr.Dataset, rate: float) -> np.ndarray:
     return (runs.status.values == "diverged").reshape(len(PLAIN.scales), -1)
 
 
-def test_the_preset_has_the_settings_of_the_paper():
-    assert (PLAIN.data.n, PLAIN.data.d, PLAIN.data.noise) == (50, 5, 1.0)
-    assert PLAIN.network.widths == (5,) * 10 + (1,)
-    assert isinstance(PLAIN.init, dl.init.Gaussian)
-    np.testing.assert_allclose(PLAIN.scales, np.linspace(0.25, 0.6, 10))
-    assert [(t.learning_rate, t.steps, t.runs) for t in PLAIN.training] == [
-        (0.005, 40_000, 20),
-        (0.02, 10_000, 20),
-        (0.07, 4_000, 20),
-        (0.1, 4_000, 20),
-        (0.2, 2_000, 80),
-    ]
-    assert (PLAIN.runs, PLAIN.steps) == (1_600, 13_200_000)
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        PLAIN.depth = 3  # type: ignore[misc]
+def bound(dataset: xr.Dataset, name: str) -> float:
+    (value,) = np.unique(dataset[name])
+    return float(value)
 
 
 def test_the_data_are_labelled_and_complete():
     dataset = full(0)
     assert dict(dataset.sizes) == {
-        "run": 1600, "record": 2, "parameter": 230, "sample": 50, "input": 5,
+        "run": 1600, "record": 2, "parameter": 230, "problem": 1, "sample": 50, "input": 5,
     }  # fmt: skip
     assert list(dataset.record.values) == ["start", "end"]
     for training in PLAIN.training:
-        runs = of_rate(dataset, training.learning_rate)
+        runs = of_rate(dataset, training.dynamics.learning_rate)
         assert runs.sizes["run"] == 10 * training.runs
         assert set(runs.steps.values) == {training.steps}
         cells = set(zip(runs.scale.values.tolist(), runs.seed.values.tolist(), strict=True))
@@ -82,13 +73,14 @@ def test_the_data_are_labelled_and_complete():
 def test_rows_belong_to_their_settings():
     dataset = full(1)
     regression = dl.gaussian_regression(50, 5, 1.0, seed=1)
-    landscape = dl.Landscape(PLAIN.network, regression)
-    np.testing.assert_array_equal(dataset.X, regression.X)
-    np.testing.assert_array_equal(dataset.minimizer, regression.minimizer)
+    landscape = dl.Landscape(NETWORK, regression)
+    np.testing.assert_array_equal(dataset.X[0], regression.X)
+    np.testing.assert_array_equal(dataset.y[0], regression.y)
+    np.testing.assert_array_equal(dataset.minimizer[0], regression.minimizer)
     for row in (0, 399, 777, 1100):
         run = dataset.isel(run=row)
         law = dl.init.Gaussian(float(run.scale))
-        weights = law.sample(PLAIN.network, int(run.seed))
+        weights = law.sample(NETWORK, int(run.seed))
         start, end = run.sharpness.values
         assert landscape.sharpness(weights).value == pytest.approx(start, rel=1e-7)
         assert landscape.risk(weights) == pytest.approx(float(run.risk[0]), rel=1e-12)
@@ -101,15 +93,15 @@ def test_rows_belong_to_their_settings():
         )
         np.testing.assert_array_equal(single.weights[0], run.weights)
         if run.status != "diverged":
-            layers = PLAIN.network.unflatten(run.weights.values)
+            layers = NETWORK.unflatten(run.weights.values)
             assert landscape.sharpness(layers).value == pytest.approx(end, rel=1e-7)
 
 
 @pytest.mark.parametrize("seed", DATA_SEEDS)
 def test_from_small_scales_every_learning_rate_ends_at_the_same_sharpness(seed):
     dataset = full(seed)
-    lower = dataset.attrs["sharpness_lower_bound"]
-    upper = dataset.attrs["small_scale_sharpness_bound"]
+    lower = bound(dataset, "sharpness_lower_bound")
+    upper = bound(dataset, "small_scale_sharpness_bound")
     slowest = final_sharpness(dataset, 0.005)[:2]
     assert slowest.max() < 2 / 0.07 * 1.05
     for rate in (0.005, 0.02, 0.07):
@@ -148,13 +140,13 @@ def test_no_minimizer_is_flatter_than_the_lower_bound(seed):
     dataset = full(seed)
     final = dataset.sharpness.sel(record="end").values[dataset.reached.values]
     assert len(final) > 400
-    assert final.min() >= dataset.attrs["sharpness_lower_bound"]
+    assert final.min() >= bound(dataset, "sharpness_lower_bound")
 
 
 @pytest.mark.parametrize("seed", DATA_SEEDS)
 def test_above_the_critical_learning_rate_no_run_reaches_a_minimizer(seed):
     dataset = full(seed)
-    critical = dataset.attrs["critical_learning_rate"]
+    critical = bound(dataset, "critical_learning_rate")
     assert 0.07 < critical < 0.1
     for rate in RATES:
         reached = of_rate(dataset, rate).reached.values
@@ -163,15 +155,14 @@ def test_above_the_critical_learning_rate_no_run_reaches_a_minimizer(seed):
 
 def test_the_largest_learning_rate_is_above_the_critical_one_for_all_data():
     critical = [
-        dl.theory.critical_learning_rate(PLAIN.data.regression(seed), PLAIN.depth)
-        for seed in range(50)
+        dl.theory.critical_learning_rate(PLAIN.data.regression(seed), 10) for seed in range(50)
     ]
     assert max(critical) < 0.2
 
 
 def test_just_below_the_critical_rate_few_runs_reach_a_minimizer():
     dataset = full(4)
-    assert dataset.attrs["critical_learning_rate"] > 0.1
+    assert bound(dataset, "critical_learning_rate") > 0.1
     runs = of_rate(dataset, 0.1)
     assert runs.reached.values.mean() < 0.1
     assert not of_rate(dataset, 0.2).reached.any()
@@ -233,7 +224,9 @@ def test_progress_is_one_share_of_all_steps():
 
 def test_progress_moves_while_runs_are_under_way():
     long = dataclasses.replace(
-        PLAIN, init=dl.init.Gaussian(0.25), training=(Training(0.02, 1_000_000, 4),)
+        PLAIN,
+        init=dl.init.Gaussian(0.25),
+        training=(Training(dl.GradientDescent(0.02), 4, steps=1_000_000),),
     )
     shares: list[float] = []
     reproduce.run(long, progress=shares.append, threads=1)
@@ -251,8 +244,8 @@ def test_the_file_holds_every_setting_and_every_number(tmp_path):
         np.testing.assert_array_equal(read.attrs[name], np.squeeze(value), err_msg=name)
     for name in dataset.variables:
         assert read[name].attrs == dataset[name].attrs
-    for name in ("n", "d", "noise", "seed", "scales", "learning_rates", "steps", "runs_per_cell",
-                 "dtype", "threads", "aligned_sharpness", "deeplinear_version"):  # fmt: skip
+    assert parse_preset(read.attrs["preset"]) == PLAIN
+    for name in ("n", "d", "seed", "dtype", "threads", "figures", "deeplinear_version", "simd"):
         assert name in read.attrs
 
 
@@ -272,7 +265,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 def test_ctrl_c_keeps_what_is_finished():
-    work = [t.runs * t.steps for t in PLAIN.quick().training]
+    work = [t.runs * t.steps for t in PLAIN.quick().training]  # all have one depth
     first = work[0] / sum(work)
 
     def stop(share: float) -> None:
@@ -306,10 +299,10 @@ def test_a_preset_is_data():
     small = dataclasses.replace(
         PLAIN,
         name="mine",
-        data=presets.GaussianData(n=20, d=3, noise=0.0),
-        depth=2,
+        data=GaussianData(n=20, d=3, noise=0.0),
+        network=Architecture(depths=(2,)),
         init=dl.init.Gaussian(0.1),
-        training=(Training(0.05, 2000, 3),),
+        training=(Training(dl.GradientDescent(0.05), 3, steps=2000),),
         seed=5,
     )
     dataset = reproduce.run(small, progress=False)
@@ -317,3 +310,198 @@ def test_a_preset_is_data():
     assert dataset.attrs["seed"] == 5
     assert dataset.sizes["run"] == 3
     assert dataset.reached.all()
+
+
+@cache
+def quick_of(name: str) -> xr.Dataset:
+    return reproduce.run(PRESETS[name].quick(), progress=False)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_layout_is_the_same_for_every_preset(name):
+    preset, dataset = PRESETS[name].quick(), quick_of(name)
+    runs, records = dataset.sizes["run"], dataset.sizes["record"]
+    assert runs == preset.runs
+    assert dataset.attrs["experiment"] == preset.name == f"{name}-quick"
+    assert parse_preset(dataset.attrs["preset"]) == preset
+    if all(part.every is None for part in preset.training):
+        assert list(dataset.record.values) == ["start", "end"]
+    else:
+        np.testing.assert_array_equal(dataset.record, np.arange(records))
+    for key in ("part", "problem", "depth", "scale", "learning_rate", "dynamics", "seed"):
+        assert dataset.coords[key].dims == ("run",)
+    rows = zip(*(dataset[key].values.tolist() for key in ("part", "problem", "depth", "scale",
+               "learning_rate", "seed")), strict=True)  # fmt: skip
+    assert len({str(row) for row in rows}) == runs
+    for key in ("status", "reached", "steps", "last_step", "risk_before_end", "aligned_sharpness",
+                "curvature_along_minimizer", "largest_curvature", "sharpness_lower_bound",
+                "sharpness_upper_bound", "small_scale_sharpness_bound", "critical_learning_rate",
+                "minimum_risk"):  # fmt: skip
+        assert dataset[key].dims == ("run",)
+    assert dataset.reached.dtype == bool
+    deepest = max(preset.network.depths)
+    extras = {"layer_norm": ("layer",), "rank_one_gap": ("layer",), "alignment": ("pair",)}
+    for key in (*preset.record, "time", "step"):
+        assert dataset[key].dims == ("run", "record", *extras.get(key, ()))
+        assert "long_name" in dataset[key].attrs
+    if "layer" in dataset.dims:
+        np.testing.assert_array_equal(dataset.layer, np.arange(1, deepest + 1))
+        np.testing.assert_array_equal(dataset.pair, np.arange(1, deepest))
+    problems = preset.data.problems(preset.seed)
+    assert dataset.X.shape == (len(problems), preset.data.n, preset.data.d)
+    assert dataset.y.dims == ("problem", "sample")
+    assert dataset.minimizer.dims == ("problem", "input")
+    alive = dataset.status.values != "diverged"
+    assert np.isfinite(dataset.risk.values[:, 0]).all()
+    assert np.isfinite(dataset.risk.values[alive, -1]).all()
+    assert ("weights" in dataset) == (len(preset.network.depths) == 1)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_coordinates_belong_to_the_parts(name):
+    preset, dataset = PRESETS[name].quick(), quick_of(name)
+    problems = preset.data.problems(preset.seed)
+    for i, part in enumerate(preset.training):
+        runs = dataset.isel(run=dataset.part.values == i)
+        scales = preset.scales if part.scales is None else part.scales
+        assert set(runs.scale.values) == set(scales)
+        assert set(runs.depth.values) == set(preset.network.depths)
+        assert set(runs.seed.values) == set(reproduce.initial_seeds(preset.seed, part.runs))
+        time, step = runs.time.values, runs.step.values
+        assert (time[:, 0] == 0).all()
+        if part.steps is None:
+            assert set(runs.dynamics.values) == {part.dynamics.method}
+            for key in ("learning_rate", "step", "steps", "risk_before_end"):
+                assert np.isnan(runs[key]).all()
+            assert (time[:, -1] == part.time).all()
+        else:
+            assert set(runs.dynamics.values) == {"gradient descent"}
+            assert set(runs.learning_rate.values) == set(part.learning_rates)
+            assert (step[:, -1] == runs.steps).all()
+            assert (runs.steps == part.steps).all()
+            np.testing.assert_array_equal(time, runs.learning_rate.values[:, None] * step)
+        if part.every is not None:
+            count = int(np.ceil((part.steps or part.time) / part.every)) + 1
+            np.testing.assert_array_equal(np.isfinite(time).sum(axis=1), count)
+    for j, problem in enumerate(problems):
+        runs = dataset.isel(run=dataset.problem.values == j)
+        np.testing.assert_array_equal(dataset.X[j], problem.regression.X)
+        for key, value in problem.labels.items():
+            assert set(runs[key].values.tolist()) == {value}
+        for depth in preset.network.depths:
+            value = dl.theory.aligned_sharpness(problem.regression, depth)
+            assert set(runs.aligned_sharpness.values[runs.depth.values == depth]) == {value}
+
+
+def test_depth_and_problem_reach_the_simulation():
+    preset, dataset = PRESETS["residual-depths"].quick(), quick_of("residual-depths")
+    (problem,) = preset.data.problems(0)
+    for row in (0, 100, 287):
+        run = dataset.isel(run=row)
+        network = preset.network.network(5, int(run.depth), 0)
+        weights = dl.init.Residual(float(run.scale)).sample(network, int(run.seed))
+        risk = dl.Landscape(network, problem.regression).risk(weights)
+        assert risk == pytest.approx(float(run.risk[0]), rel=1e-12)
+    np.testing.assert_array_equal(dataset.attrs["readout"], network.readout)
+
+
+def test_parts_of_fewer_records_have_nothing_in_between():
+    dataset = quick_of("alignment")
+    short = dataset.isel(run=dataset.part.values == 2)
+    for key in ("time", "sharpness", "alignment", "rank_one_gap"):
+        values = short[key].values
+        assert np.isnan(values[:, 1:-1]).all()
+        assert np.isfinite(values[:, [0, -1]]).all()
+    assert short.time.dims == ("run", "record")
+    long = dataset.isel(run=dataset.part.values < 2)
+    np.testing.assert_allclose(long.time, np.tile(np.arange(201.0), (16, 1)), rtol=1e-12)
+
+
+def test_flow_and_descent_start_together_and_share_their_times():
+    dataset = quick_of("flow-and-descent")
+    flow = dataset.isel(run=dataset.part.values == 0)
+    assert flow.reached.all()
+    for part in range(1, 11):
+        descent = dataset.isel(run=dataset.part.values == part)
+        np.testing.assert_array_equal(descent.seed, flow.seed)
+        np.testing.assert_array_equal(descent.risk[:, 0], flow.risk[:, 0])
+        np.testing.assert_allclose(descent.time, flow.time, rtol=1e-12)
+    smallest = np.argmin(np.nan_to_num(dataset.learning_rate, nan=np.inf))
+    slow = dataset.isel(run=dataset.learning_rate.values == dataset.learning_rate.values[smallest])
+    assert abs(slow.sharpness / flow.sharpness.values - 1).max() < 0.05
+
+
+def test_theory_runs_reach_minimizers_above_the_lower_bound():
+    for name in ("alignment", "residual-theory", "tightness"):
+        dataset = quick_of(name)
+        assert dataset.reached.all()
+        assert (dataset.sharpness[:, -1] >= dataset.sharpness_lower_bound * (1 - 1e-6)).all()
+
+
+def test_layers_of_other_depths_are_missing():
+    preset = dataclasses.replace(
+        PRESETS["alignment"],
+        name="depths",
+        network=Architecture(depths=(2, 4)),
+        init=dl.init.Gaussian(0.3),
+        training=(
+            Training(dl.GradientDescent((0.05, 0.1)), 2, steps=12, every=5),
+            Training(dl.GradientFlow("rk4", step=0.1), 2, time=1.0, scale=(0.2, 0.4)),
+        ),
+        figures=(),
+    )
+    dataset = reproduce.run(preset, progress=False)
+    assert dataset.sizes["record"] == 4
+    shallow = dataset.isel(run=dataset.depth.values == 2)
+    ends = shallow.rank_one_gap.values[:, [0, -1]]
+    assert np.isfinite(ends[..., :2]).all()
+    assert np.isnan(ends[..., 2:]).all()
+    np.testing.assert_array_equal(dataset.step.values[0], [0, 5, 10, 12])
+    assert "weights" not in dataset
+
+
+@pytest.mark.parametrize("law", [dl.init.Identity(), dl.init.Orthogonal((0.8, 0.9))])
+def test_every_law_of_initial_weights_runs(law):
+    preset = dataclasses.replace(
+        PLAIN,
+        network=Architecture("residual", depths=(3,)),
+        init=law,
+        training=(Training(dl.GradientDescent(0.05), 2, steps=2000),),
+    )
+    dataset = reproduce.run(preset, progress=False)
+    assert dataset.reached.all()
+    assert set(dataset.scale.values) == set(preset.scales)
+
+
+def test_what_is_finished_is_found_again(tmp_path):
+    preset = PRESETS["tightness"].quick()
+    assert reproduce.finished(preset, tmp_path) is None
+    path = reproduce.save(quick_of("tightness"), tmp_path)
+    found = reproduce.finished(preset, tmp_path)
+    assert found is not None
+    xr.testing.assert_identical(found.drop_attrs(), quick_of("tightness").drop_attrs())
+    assert reproduce.difference(preset, path) is None
+    for other, words in (
+        ({"seed": 1}, "seed 0, not 1"),
+        ({"dtype": "float32"}, "dtype float64, not float32"),
+        ({"preset": dataclasses.replace(preset, title="x")}, "an experiment of other settings"),
+    ):
+        changed = {"preset": preset, **other}
+        assert reproduce.difference(path=path, **changed) == words
+        assert reproduce.finished(directory=tmp_path, **changed) is None
+    path.write_bytes(b"something else")
+    assert reproduce.difference(preset, path) == "no data of this program"
+
+
+def test_data_of_another_version_are_not_taken_for_these(tmp_path):
+    preset = PRESETS["plain-curves"].quick()
+    dataset = quick_of("plain-curves").assign_attrs(deeplinear_version="0.0.1")
+    path = reproduce.save(dataset, tmp_path)
+    assert reproduce.finished(preset, tmp_path) is None
+    assert reproduce.difference(preset, path).startswith("deeplinear version 0.0.1, not ")
+
+
+def test_the_text_of_the_preset_has_the_seed_of_the_run():
+    preset = PRESETS["plain-curves"].quick()
+    dataset = reproduce.run(preset, seed=4, progress=False)
+    assert dataset.attrs["preset"] == to_toml(dataclasses.replace(preset, seed=4))

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
-import numpy as np
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
-from deeplinear import __version__, presets
-from deeplinear.checks import FloatArray, one_of, positive_integer
+from deeplinear import __version__, presets, summaries
+from deeplinear.checks import one_of, positive_integer
 from deeplinear.files import require, writable_directory
-from deeplinear.presets import Preset
 from deeplinear.simulation import DTYPES, Interrupted
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from deeplinear.experiments import Preset
+
 #: What the shell reports for a program that Ctrl-C ended.
 INTERRUPTED = 130
+#: The name that stands for all presets.
+ALL = "all"
 
 app = typer.Typer(
     help="Training dynamics and loss-landscape curvature of deep linear networks.",
@@ -69,132 +69,170 @@ def _one_sentence() -> Iterator[None]:
         _stop(str(error), 1)
 
 
+_Out = Annotated[
+    Path, typer.Option(help="Directory for the data and figures; made if it is not there.")
+]
+_Quick = Annotated[bool, typer.Option("--quick", help="Run a small version.")]
+_Seed = Annotated[int | None, typer.Option(help="Seed of the data and of the initial weights.")]
+_Threads = Annotated[
+    int | None, typer.Option(help="Number of threads; one per processor by default.")
+]
+_Dtype = Annotated[str, typer.Option(help=f"Precision: {' or '.join(DTYPES)}.")]
+_Replace = Annotated[
+    bool, typer.Option("--replace", help="Replace data of the same name and other settings.")
+]
+
+
 @app.command()
 def reproduce(
     name: Annotated[
+        str,
+        typer.Argument(
+            help=f"The experiment: {', '.join(presets.PRESETS)}, or {ALL}.", metavar="NAME"
+        ),
+    ],
+    out: _Out,
+    quick: _Quick = False,
+    seed: _Seed = None,
+    threads: _Threads = None,
+    dtype: _Dtype = "float64",
+    replace: _Replace = False,
+) -> None:
+    """Run an experiment of the literature in full; leave figures and labelled data.
+
+    What is there with the same settings is not run again.
+    """
+    with _one_sentence():
+        one_of("NAME", name, (*presets.PRESETS, ALL))
+    chosen = list(presets.PRESETS.values()) if name == ALL else [presets.PRESETS[name]]
+    _run(chosen, out, quick, seed, threads, dtype, replace)
+
+
+@app.command()
+def run(
+    file: Annotated[
+        Path, typer.Argument(help="A preset in TOML; 'deeplinear show' prints one.", metavar="FILE")
+    ],
+    out: _Out,
+    quick: _Quick = False,
+    seed: _Seed = None,
+    threads: _Threads = None,
+    dtype: _Dtype = "float64",
+    replace: _Replace = False,
+) -> None:
+    """Run your own experiment; leave figures and labelled data."""
+    from deeplinear.preset_files import read_preset
+
+    with _one_sentence():
+        preset = read_preset(file)
+    _run([preset], out, quick, seed, threads, dtype, replace)
+
+
+@app.command()
+def show(
+    name: Annotated[
         str, typer.Argument(help=f"The experiment: {', '.join(presets.PRESETS)}.", metavar="NAME")
     ],
-    out: Annotated[
-        Path, typer.Option(help="Directory for the data and figures; made if it is not there.")
-    ],
-    quick: Annotated[bool, typer.Option("--quick", help="Run a small version.")] = False,
-    seed: Annotated[
-        int | None, typer.Option(help="Seed of the data and of the initial weights.")
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(help="Number of threads; one per processor by default.")
-    ] = None,
-    dtype: Annotated[str, typer.Option(help=f"Precision: {' or '.join(DTYPES)}.")] = "float64",
 ) -> None:
-    """Run an experiment of the literature in full; leave figures and labelled data."""
+    """Print an experiment of the literature as TOML, to change and run."""
+    from deeplinear.preset_files import to_toml
+
+    with _one_sentence():
+        print(to_toml(presets.PRESETS[one_of("NAME", name, tuple(presets.PRESETS))]), end="")
+
+
+def _run(
+    chosen: Sequence[Preset],
+    out: Path,
+    quick: bool,
+    seed: int | None,
+    threads: int | None,
+    dtype: str,
+    overwrite: bool,
+) -> None:
+    """Check everything, then run one experiment after another."""
     from deeplinear import reproduce as experiment
 
     with _one_sentence():
-        preset = presets.PRESETS[one_of("NAME", name, tuple(presets.PRESETS))]
-        seed = experiment.check_seed("--seed", preset.seed if seed is None else seed)
+        if seed is not None:
+            experiment.check_seed("--seed", seed)
         if threads is not None:
             positive_integer("--threads", threads)
         one_of("--dtype", dtype, DTYPES)
-        require("'deeplinear reproduce'", "matplotlib", *experiment.SAVE_MODULES)
+        require("An experiment", "matplotlib", *experiment.SAVE_MODULES)
         writable_directory("--out", out)
-    if quick:
-        preset = preset.quick()
-    try:
-        dataset = experiment.run(preset, seed=seed, threads=threads, dtype=dtype)
-        _finish(dataset, preset, out)
-    except Interrupted as stopped:
-        finished = stopped.dataset.sizes["run"]
-        if finished == 0:
-            _stop("stopped before a run had finished; nothing was written.", INTERRUPTED)
-        path = experiment.save(stopped.dataset, out, f"{preset.name}-partial")
-        _stop(
-            f"stopped; the {finished:,} of {preset.runs:,} runs that had finished are in {path}.",
-            INTERRUPTED,
-        )
-    except KeyboardInterrupt:
-        _stop(f"stopped; what was complete is in {out}.", INTERRUPTED)
-    except BrokenPipeError:  # typer ends quietly where nobody reads on
-        raise
-    except OSError as error:
-        _stop(f"--out could not be written: {error.strerror or error}.", 1)
+        if quick:
+            chosen = [preset.quick() for preset in chosen]
+        chosen = [p if seed is None else replace(p, seed=seed) for p in chosen]
+        if not overwrite:
+            for preset in chosen:
+                _check_free(preset, out, dtype)
+    done: list[xr.Dataset] = []
+    for preset in chosen:
+        if done:
+            print()
+        try:
+            done.append(_one(preset, out, threads, dtype))
+        except Interrupted as stopped:
+            _keep(stopped.dataset, preset, out)
+        except KeyboardInterrupt:
+            _stop(f"stopped; what was complete is in {out}.", INTERRUPTED)
+        except ValueError as error:
+            _stop(f"{preset.name}: {error}", 2)
+        except BrokenPipeError:  # typer ends quietly where nobody reads on
+            raise
+        except OSError as error:
+            _stop(f"--out could not be written: {error.strerror or error}.", 1)
+    if len(done) > 1:
+        summaries.print_totals(done)
 
 
-def _finish(dataset: xr.Dataset, preset: Preset, out: Path) -> None:
-    """Write the files, and say what came out."""
+def _check_free(preset: Preset, out: Path, dtype: str) -> None:
+    """Refuse a directory that holds other data under the experiment's name."""
+    from deeplinear.reproduce import difference
+
+    path = out / f"{preset.name}.nc"
+    other = difference(preset, path, dtype=dtype) if path.exists() else None
+    if other is not None:
+        raise ValueError(f"--out is in use: {path} holds {other}; --replace replaces it.")
+
+
+def _one(preset: Preset, out: Path, threads: int | None, dtype: str) -> xr.Dataset:
+    """Run an experiment that is not there yet; draw its figures and say what came out."""
     from deeplinear import figures
     from deeplinear import reproduce as experiment
 
-    paths = [experiment.save(dataset, out)]
-    _print_bounds(dataset)
-    _print_table(dataset)
-    paths += figures.draw(dataset, out)
-    print(f"{preset.runs:,} runs, {preset.steps / 1e6:.3g} million gradient steps, in ", end="")
-    print(f"{dataset.attrs['simulation_seconds']:.2f} s of simulation:")
-    for path in paths:
-        print(f"  {path}")
-
-
-def _print_bounds(dataset: xr.Dataset) -> None:
-    """Print what was run, and the bounds that hold for it."""
-    attrs = dataset.attrs
-    print(f"{attrs['title']}: n = {attrs['n']}, d = {attrs['d']}, ", end="")
-    print(f"L = {attrs['depth']}, seed {attrs['seed']}")
-    for value, symbol, meaning in (
-        ("sharpness_lower_bound", "2La", "no minimizer is flatter"),
-        ("small_scale_sharpness_bound", "8L Lambda", "training from small scales ends below"),
-        ("critical_learning_rate", "1/(La)", "no larger learning rate settles on a minimizer"),
-    ):
-        print(f"  {symbol:9} = {attrs[value]:<8.4g} {meaning}")
-
-
-def _print_table(dataset: xr.Dataset) -> None:
-    """Print what came out per learning rate: a table, or a list where the terminal is narrow."""
-    rows = _rows(dataset)
-    console = Console()
-    if console.width >= 80:
-        table = Table(*rows[0], box=box.SIMPLE_HEAD, pad_edge=False)
-        for column in table.columns:
-            column.justify = "right"
-        for row in rows:
-            table.add_row(*row.values())
-        console.print(table)
+    dataset = experiment.finished(preset, out, dtype=dtype)
+    path = out / f"{preset.name}.nc"
+    if dataset is not None:
+        print(f"{preset.name} is in {path} with these settings, and is not run again.")
     else:
-        for row in rows:
-            print()
-            for heading, text in row.items():
-                print(f"{text:>9} {heading}")
-    limit = dataset.attrs["reached_below"]
-    console.print(
-        "* above 1/(La). A run reached a minimizer where its excess risk over the last "
-        f"{dataset.attrs['reached_for_steps']} steps is at most {limit:g} of the zero map's. "
-        "Medians are over the runs that did not diverge.\n",
-        highlight=False,
+        replaced = path.exists()
+        dataset = experiment.run(preset, threads=threads, dtype=dtype)
+        experiment.save(dataset, out)
+        if replaced:
+            print(f"{path}, of other settings, was replaced.")
+        partial = out / f"{preset.name}-partial.nc"
+        if partial.exists() and experiment.difference(preset, partial, dtype=dtype) is None:
+            partial.unlink()  # a part of what is complete now
+    summaries.print_summary(preset, dataset)
+    for file in (path, *figures.draw(dataset, out)):
+        print(f"  {file}")
+    return dataset
+
+
+def _keep(dataset: xr.Dataset, preset: Preset, out: Path) -> NoReturn:
+    """Save the runs that had finished when Ctrl-C came, and end."""
+    from deeplinear.reproduce import save
+
+    runs = dataset.sizes["run"]
+    if runs == 0:
+        _stop(f"stopped before a run of {preset.name} had finished.", INTERRUPTED)
+    try:
+        path = save(dataset, out, f"{preset.name}-partial")
+    except OSError as error:
+        _stop(f"--out could not be written: {error.strerror or error}.", 1)
+    _stop(
+        f"stopped; the {runs:,} of {preset.runs:,} runs that had finished are in {path}.",
+        INTERRUPTED,
     )
-
-
-def _rows(dataset: xr.Dataset) -> list[dict[str, str]]:
-    """Count and summarize the runs of every learning rate: text by heading."""
-    smallest = float(dataset["scale"].min())
-    rows = []
-    for rate in sorted(set(dataset["learning_rate"].values.tolist())):
-        runs = dataset.isel(run=dataset["learning_rate"].values == rate)
-        diverged = runs["status"].values == "diverged"
-        final = runs["sharpness"].sel(record="end").values
-        mark = " *" if rate > dataset.attrs["critical_learning_rate"] else "  "
-        from_smallest = final[~diverged & (runs["scale"].values == smallest)]
-        rows.append(
-            {
-                "learning rate": f"{rate:g}{mark}",
-                "2/eta": f"{2 / rate:.4g}",
-                "runs": str(runs.sizes["run"]),
-                "reached a minimizer": str(int(runs["reached"].sum())),
-                "diverged": str(int(diverged.sum())),
-                "median final sharpness": _median(final[~diverged]),
-                f"the same, from scale {smallest:g}": _median(from_smallest),
-            }
-        )
-    return rows
-
-
-def _median(values: FloatArray) -> str:
-    return f"{np.median(values):.4g}" if values.size else "-"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -14,35 +14,36 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from deeplinear import _core, theory
-from deeplinear.checks import non_negative_integer
+from deeplinear import _core
+from deeplinear.assembly import (
+    REACHED,
+    REACHED_NONLINEAR,
+    SETTLED_FOR,
+    Block,
+    assemble,
+    reached_below,
+)
 from deeplinear.dynamics import GradientDescent
+from deeplinear.experiments import Preset, Problem, check_seed
 from deeplinear.files import replacing, require, writable_directory
 from deeplinear.landscape import Landscape
-from deeplinear.presets import Preset, Training
+from deeplinear.preset_files import to_toml
 from deeplinear.progress import progress_bar
-from deeplinear.regression import Regression
-from deeplinear.simulation import RECORDABLE, Interrupted, Progress
+from deeplinear.simulation import Interrupted, Progress
 from deeplinear.sweeps import sweep
 
-__all__ = ["REACHED", "check_seed", "initial_seeds", "run", "save"]
-
-#: A run has reached a minimizer where its excess risk is at most this share of the zero map's,
-REACHED = 1e-6
-#: at the end and this number of steps before: above a critical learning rate runs come near a
-#: minimizer by chance, but a step away from it multiplies the distance.
-SETTLED_FOR = 10
+__all__ = [
+    "REACHED",
+    "REACHED_NONLINEAR",
+    "SETTLED_FOR",
+    "check_seed",
+    "finished",
+    "initial_seeds",
+    "run",
+    "save",
+]
 
 _SEED_STRIDE = 1_000_000
-_LARGEST_SEED = 2**32 - 1
-
-
-def check_seed(name: str, value: object) -> int:
-    """Take a seed of an experiment, from 0 to 2^32 - 1."""
-    seed = non_negative_integer(name, value)
-    if seed > _LARGEST_SEED:
-        raise ValueError(f"{name} must be at most {_LARGEST_SEED}; got {seed}.")
-    return seed
 
 
 def initial_seeds(seed: int, runs: int) -> range:
@@ -78,25 +79,37 @@ def run(
     preset : Preset
         The experiment.
     seed : int, optional
-        From 0 to 2^32 - 1, the preset's by default: the data are
-        ``gaussian_regression(..., seed=seed)``, and the initial weights have the `initial_seeds`
-        of it, so another seed gives other data and other runs.
+        From 0 to 2^32 - 1, the preset's by default: the data and the readout are drawn from it,
+        and the initial weights have the `initial_seeds` of it, so another seed gives other data
+        and other runs.
     threads, dtype
         As of `deeplinear.simulate`.
     progress : bool or callable, default True
         Whether to show one progress bar on a terminal; or a function that is called with the
-        share of all steps that is done, from 0 to 1.
+        share of all work that is done, from 0 to 1.
 
     Returns
     -------
     xarray.Dataset
-        Dimension ``run``, with coordinates ``learning_rate``, ``scale`` and ``seed``, and
-        ``record``, "start" and "end". Variables: what was recorded (run, record); ``status``
-        (run), "completed" or "diverged"; ``reached`` (run), whether the excess risk at the end
-        and `SETTLED_FOR` steps before (``risk_before_end``) is at most `REACHED` of the zero
-        map's; ``steps`` and ``last_step`` (run), to take and taken; ``weights`` (run, parameter)
-        at the end; the data ``X``, ``y`` and their ``minimizer``. Every setting, the bounds of
-        `deeplinear.theory` and the seconds that the simulation took are attributes.
+        Dimensions ``run`` and ``record``. Record 0 is the start, the last one the end, called
+        "start" and "end" where there are no others. A part of the training with fewer records
+        than the longest has NaN in between.
+
+        Coordinates of ``run``: ``part`` (number of the training), ``problem``, ``depth``,
+        ``scale``, ``learning_rate`` (NaN for gradient flow), ``dynamics``, ``seed``, and the
+        labels of the problems.
+
+        Variables: what was recorded (run, record), with ``layer`` or ``pair`` as of
+        `deeplinear.simulate`, beside ``time`` and ``step``; ``status`` (run); ``reached`` (run),
+        whether the excess risk at the end, and for gradient descent `SETTLED_FOR` steps or one
+        record before (``risk_before_end``), is at most `REACHED` of the zero map's (of nonlinear
+        networks the risk itself, and `REACHED_NONLINEAR`); ``steps`` and
+        ``last_step`` (run), to take (NaN for gradient flow) and taken; the bounds of
+        `deeplinear.theory` for the run's problem and depth (run); the data ``X``, ``y`` and
+        ``minimizer`` by problem; ``weights`` (run, parameter) at the end, where they are not many.
+
+        Attributes: the settings, ``preset`` (as TOML) among them, and the seconds that the
+        simulation took.
 
     Raises
     ------
@@ -105,145 +118,120 @@ def run(
     Interrupted
         On Ctrl-C, a `KeyboardInterrupt` whose ``dataset`` is as above, of the finished runs.
     """
-    seed = check_seed("seed", preset.seed if seed is None else seed)
-    regression = preset.data.regression(seed)
-    landscape = Landscape(preset.network, regression)
-    init = replace(preset.init, scale=preset.scales)
-    total, done = preset.steps, 0
-    parts: list[xr.Dataset] = []
+    preset = _seeded(preset, seed)
+    text = to_toml(preset)
+    problems = preset.data.problems(preset.seed)
+    blocks = list(_blocks(preset, problems))
+    works = [_work(preset, block) for block in blocks]
+    total, done = sum(works), 0.0
+    swept: list[tuple[Block, xr.Dataset]] = []
     interrupted = False
     start = time.perf_counter()
-    description = f"{preset.name}: {preset.runs} runs"
+    description = f"{preset.name}: {preset.runs:,} runs"
     bar = nullcontext(progress) if callable(progress) else progress_bar(progress, description)
     with bar as update:
-        for training in preset.training:
-            work = len(preset.scales) * training.runs * training.steps
-            try:
-                swept = sweep(
-                    landscape,
-                    init,
-                    GradientDescent((training.learning_rate,)),
-                    seeds=initial_seeds(seed, training.runs),
-                    steps=training.steps,
-                    record=preset.record,
-                    every=max(1, training.steps - SETTLED_FOR),
-                    dtype=dtype,
+        try:
+            for block, work in zip(blocks, works, strict=True):
+                dataset = _sweep(
+                    preset,
+                    block,
                     threads=threads,
+                    dtype=dtype,
                     progress=lambda x, d=done, w=work: update((d + w * x) / total),  # type: ignore[misc]
                 )
-                parts.append(_label(_flat(swept), training))
+                swept.append((block, dataset))
                 done += work
                 update(done / total)
-            except Interrupted as stopped:
-                parts.append(_label(stopped.dataset, training))
-                interrupted = True
-                break
-            except KeyboardInterrupt:  # between two simulations
-                interrupted = True
-                break
+        except Interrupted as stopped:
+            swept.append((block, stopped.dataset))
+            interrupted = True
+        except KeyboardInterrupt:  # between two simulations
+            interrupted = True
     seconds = time.perf_counter() - start
-    if not parts:
+    if not swept:
         raise KeyboardInterrupt
-    dataset = _assemble(parts, regression)
-    dataset.attrs = _settings(preset, seed, regression, parts[0], threads)
+    dataset = assemble(preset, problems, swept)
+    dataset.attrs = _settings(preset, text, swept[0][1], threads)
     dataset.attrs["simulation_seconds"] = seconds
     if interrupted:
         raise Interrupted(dataset)
     return dataset
 
 
-def _flat(swept: xr.Dataset) -> xr.Dataset:
-    """Put the swept dimensions into one, ``run``, with their values as coordinates."""
-    dims = ("learning_rate", "scale", "seed")
-    return swept.stack(run=dims).reset_index("run").transpose("run", ...)
+def _seeded(preset: Preset, seed: int | None) -> Preset:
+    """Give a preset the seed of the run: its text says what was run."""
+    return preset if seed is None else replace(preset, seed=check_seed("seed", seed))
 
 
-def _label(part: xr.Dataset, training: Training) -> xr.Dataset:
-    """Name the records, and add the steps that the runs were to take."""
-    part = part.drop_vars([name for name in ("run", "step") if name in part.coords])
-    before = part["risk"].isel(step=-2)
-    part = part.isel(step=[0, -1]).rename(step="record").assign_coords(record=["start", "end"])
-    steps = np.full(part.sizes["run"], training.steps)
-    return part.assign(
-        steps=("run", steps, {"long_name": "steps to take"}),
-        risk_before_end=("run", before.values, {"long_name": f"risk {SETTLED_FOR} steps before"}),
+def _blocks(preset: Preset, problems: list[Problem]) -> Iterator[Block]:
+    """Cut the experiment into sweeps: part by part, problem by problem, depth by depth."""
+    for i, training in enumerate(preset.training):
+        for j, problem in enumerate(problems):
+            for depth in preset.network.depths:
+                yield Block(i, training, j, problem.regression, depth)
+
+
+def _work(preset: Preset, block: Block) -> float:
+    """Estimate the work of a block, in steps times layers; for the progress alone."""
+    training, depths = block.training, len(preset.network.depths)
+    runs = preset.cells(training) * training.runs / (preset.data.count * depths)
+    # An adaptive step is as long as the curvature lets it, about 0.1 at sharpness 20.
+    steps = training.steps if training.steps is not None else 10 * (training.time or 0.0)
+    return runs * steps * block.depth
+
+
+def _sweep(
+    preset: Preset,
+    block: Block,
+    *,
+    threads: int | None,
+    dtype: npt.DTypeLike,
+    progress: Progress,
+) -> xr.Dataset:
+    """Train a block."""
+    training, every = block.training, block.training.every
+    if every is None and training.steps is not None:
+        every = max(1, training.steps - SETTLED_FOR)
+    dynamics = training.dynamics
+    if isinstance(dynamics, GradientDescent):
+        dynamics = GradientDescent(training.learning_rates)  # a dimension, also of one rate
+    network = preset.network.network(preset.data.d, block.depth, preset.seed)
+    return sweep(
+        Landscape(network, block.regression),
+        preset.law(training),
+        dynamics,
+        seeds=initial_seeds(preset.seed, training.runs),
+        steps=training.steps,
+        time=training.time,
+        record=preset.record,
+        every=every,
+        tolerance=training.tolerance,
+        dtype=dtype,
+        threads=threads,
+        progress=progress,
     )
 
 
-def _assemble(parts: list[xr.Dataset], regression: Regression) -> xr.Dataset:
-    """Put the learning rates together, and add the data and what follows from them."""
-    dataset = xr.concat(parts, dim="run", join="exact", combine_attrs="drop_conflicts")
-    for name, variable in dataset.data_vars.items():
-        if name in RECORDABLE:
-            variable.attrs["long_name"] = RECORDABLE[str(name)][0]
-    if "sharpness" in dataset:
-        sharpness = [part["sharpness"].attrs for part in parts]
-        residual = max(attrs["largest_relative_residual"] for attrs in sharpness)
-        unconverged = sum(attrs["unconverged"] for attrs in sharpness)
-        dataset["sharpness"].attrs["largest_relative_residual"] = float(residual)
-        dataset["sharpness"].attrs["unconverged"] = int(unconverged)
-    end = dataset["risk"].sel(record="end").values
-    latest = np.maximum(end, dataset["risk_before_end"].values) - regression.minimum_risk
-    reached = latest <= REACHED * _zero_map_excess(regression)
-    dataset["reached"] = (
-        "run",
-        reached & (dataset["status"].values != "diverged"),
-        {
-            "long_name": f"excess risk at the end, and {SETTLED_FOR} steps before, at most "
-            f"{REACHED:g} of the zero map's"
-        },
-    )
-    dataset["X"] = (("sample", "input"), regression.X)
-    dataset["y"] = ("sample", regression.y)
-    dataset["minimizer"] = ("input", regression.minimizer)
-    for name, long_name in (
-        ("learning_rate", "learning rate"),
-        ("scale", "standard deviation of the initial weights"),
-        ("seed", "seed of the initial weights"),
-    ):
-        dataset[name].attrs["long_name"] = long_name
-    return dataset
-
-
-def _zero_map_excess(regression: Regression) -> float:
-    """``R(0) - R(w*) = w*^T C w*``."""
-    w = regression.minimizer
-    return float(w @ regression.covariance @ w)
-
-
-def _settings(
-    preset: Preset, seed: int, regression: Regression, part: xr.Dataset, threads: int | None
-) -> dict[str, Any]:
-    """Every setting and bound, as text, numbers and arrays that netCDF holds."""
-    depth, build = preset.depth, _core.build_config()
+def _settings(preset: Preset, text: str, part: xr.Dataset, threads: int | None) -> dict[str, Any]:
+    """Every setting, as text and numbers that netCDF holds."""
+    build = _core.build_config()
     return {
         "experiment": preset.name,
         "title": preset.title,
+        "preset": text,
         "n": preset.data.n,
         "d": preset.data.d,
-        "noise": preset.data.noise,
-        "seed": seed,
-        "depth": depth,
-        **{name: part.attrs[name] for name in ("widths", "readout", "activation", "method")},
+        "network": preset.network.kind,
+        "activation": preset.network.activation,
+        "readout": part.attrs["readout"],
         "init": type(preset.init).__name__,
-        "scales": np.array(preset.scales),
-        "learning_rates": np.array([t.learning_rate for t in preset.training]),
-        "steps": np.array([t.steps for t in preset.training]),
-        "runs_per_cell": np.array([t.runs for t in preset.training]),
         "record": " ".join(preset.record),
-        "tolerance": part.attrs["tolerance"],
+        "figures": " ".join(preset.figures),
+        "seed": preset.seed,
         "dtype": part.attrs["dtype"],
         "threads": build["threads"] if threads is None else threads,
-        "reached_below": REACHED,
+        "reached_below": reached_below(preset.network.linear),
         "reached_for_steps": SETTLED_FOR,
-        "minimum_risk": regression.minimum_risk,
-        "covariance_eigenvalues": np.array(regression.eigenvalues),
-        "curvature_along_minimizer": theory.curvature_along_minimizer(regression),
-        "sharpness_lower_bound": theory.sharpness_lower_bound(regression, depth),
-        "aligned_sharpness": theory.aligned_sharpness(regression, depth),
-        "sharpness_upper_bound": theory.sharpness_upper_bound(regression, depth),
-        "small_scale_sharpness_bound": theory.small_scale_sharpness_bound(regression, depth),
-        "critical_learning_rate": theory.critical_learning_rate(regression, depth),
         "deeplinear_version": build["version"],
         "compiler": build["compiler"],
         "simd": part.attrs["simd"],
@@ -295,3 +283,69 @@ def _compression(
     for name, variable in variables:
         if variable.dtype.kind == "f" and variable.size > 1000:
             yield name, {"zlib": True, "complevel": 4, "shuffle": True}
+
+
+def finished(
+    preset: Preset,
+    directory: str | os.PathLike[str],
+    seed: int | None = None,
+    dtype: npt.DTypeLike = "float64",
+) -> xr.Dataset | None:
+    """Read the data of an experiment that was run before with the same settings.
+
+    Parameters
+    ----------
+    preset, seed, dtype
+        As of `run`.
+    directory : path-like
+        Where `save` wrote them.
+
+    Returns
+    -------
+    xarray.Dataset or None
+        None where there is no such file, or `difference` finds one.
+    """
+    path = Path(directory) / f"{preset.name}.nc"
+    if not path.exists() or difference(preset, path, seed, dtype) is not None:
+        return None
+    return xr.load_dataset(path, engine="h5netcdf")
+
+
+def difference(
+    preset: Preset,
+    path: str | os.PathLike[str],
+    seed: int | None = None,
+    dtype: npt.DTypeLike = "float64",
+) -> str | None:
+    """Say in a few words what tells stored data from those that `run` would give.
+
+    Parameters
+    ----------
+    preset, seed, dtype
+        As of `run`.
+    path : path-like
+        A file that is there.
+
+    Returns
+    -------
+    str or None
+        Such as ``"seed 3, not 0"``; None where settings and version are the same.
+    """
+    preset = _seeded(preset, seed)
+    wanted = {
+        "seed": preset.seed,
+        "dtype": np.dtype(dtype).name,
+        "deeplinear_version": _core.build_config()["version"],
+        "preset": to_toml(preset),
+    }
+    require("A netCDF file", *SAVE_MODULES)
+    try:
+        with xr.open_dataset(path, engine="h5netcdf") as dataset:
+            stored = {name: dataset.attrs[name] for name in wanted}
+    except (OSError, ValueError, KeyError):
+        return "no data of this program"
+    for name, value in wanted.items():
+        if stored[name] != value:
+            what = f"{name.replace('_', ' ')} {stored[name]}, not {value}"
+            return "an experiment of other settings" if name == "preset" else what
+    return None
