@@ -213,7 +213,7 @@ def sharpness(dataset: xr.Dataset) -> Figure:
         ("small_scale_sharpness_bound", rf"$8L\Lambda{power}$", (1, 3)),
         ("sharpness_lower_bound", rf"$2La{power}$", (1, 1)),
     ):
-        value = float(dataset.attrs[name])
+        value = float(dataset[name][0])
         label = f"{label} $= {value:.3g}$"
         style: dict[str, Any] = {"color": "black", "linestyle": (0, gaps), "linewidth": 1.2}
         axes.axhline(value, **style)
@@ -223,7 +223,8 @@ def sharpness(dataset: xr.Dataset) -> Figure:
 
 
 def _unit_norm(dataset: xr.Dataset) -> bool:
-    return bool(abs(np.linalg.norm(dataset["minimizer"].values) - 1) < 1e-9)
+    norms = np.linalg.norm(dataset["minimizer"].values, axis=-1)
+    return bool((abs(norms - 1) < 1e-9).all())
 
 
 def _any_hollow(dataset: xr.Dataset) -> bool:
@@ -286,7 +287,9 @@ def style() -> Iterator[None]:
 def draw(
     dataset: xr.Dataset, directory: str | os.PathLike[str], name: str | None = None
 ) -> list[Path]:
-    """Write every figure as PDF and PNG; the same data give the same files.
+    """Write the figures that the experiment asks for as PDF and PNG.
+
+    The same data give the same files.
 
     Parameters
     ----------
@@ -318,8 +321,10 @@ def draw(
     }
     paths = []
     with style():
-        for key, make in FIGURES.items():
-            figure = make(dataset)
+        for key in dataset.attrs["figures"].split():
+            if key not in FIGURES:
+                continue
+            figure = FIGURES[key](dataset)
             for ending, entries in metadata.items():
                 path = folder / f"{prefix}-{key}.{ending}"
                 with replacing(path) as temporary:

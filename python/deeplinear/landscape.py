@@ -263,8 +263,8 @@ class Landscape:
         """
         if self.samples:
             raise ValueError(
-                "compressed_hessian needs a linear network and samples=False: the Hessian of a mean "
-                f"over samples has no smaller range; got activation {self.network.activation!r}."
+                "compressed_hessian needs a linear network and samples=False: the Hessian of a "
+                f"mean over samples has no smaller range; got {self.network.activation!r} networks."
             )
         return self._problem.compressed_hessian(self._flatten(weights))
 

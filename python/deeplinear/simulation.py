@@ -184,8 +184,9 @@ def simulate(
         End of the time axis that starts at 0; for gradient flow, and only there. Fixed steps end
         there with a shorter one where `time` is not a multiple.
     record : sequence of str, optional
-        "risk" and, of linear networks, "distance" by default. Names of `RECORDABLE`: "risk", "test_risk", "distance" (squared), "sharpness",
-        "lowest_eigenvalue", "layer_norm", "rank_one_gap", "alignment", "balancedness".
+        Names of `RECORDABLE`: "risk", "test_risk", "distance" (squared, linear networks alone),
+        "sharpness", "lowest_eigenvalue", "layer_norm", "rank_one_gap", "alignment",
+        "balancedness". By default "risk" and, of linear networks, "distance".
     every : int or float or None, default 1
         Steps between two records; for "dopri5", time between two records, which are read off its
         continuous extension. None records the start and the end; the end is always recorded.
