@@ -1,0 +1,152 @@
+"""Figures of experiments, for print and for the report.
+
+Each is drawn from the dataset alone, as `deeplinear.reproduce.run` returns it and `save` writes
+it. Runs that diverged count in the probability of divergence, and nowhere else: where all did there
+is no point.
+
+Notes
+-----
+Sharpness and distance are medians over runs. Their bands are distribution-free 95 % confidence
+intervals of the median: of n sorted values, from number k to number n + 1 - k with the largest k
+such that ``1 - 2 P(B < k) >= 0.95`` for B binomial of n trials of probability 1/2. Fewer than six
+values have no such k, and no band. The band of a probability is Wilson's 95 % interval.
+"""
+
+from __future__ import annotations
+
+import inspect
+import io
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import xarray as xr
+
+from deeplinear.figures.alignment import alignment_curves, alignment_scales
+from deeplinear.figures.depths import depths
+from deeplinear.figures.extremes import depth_scaling, tightness
+from deeplinear.figures.generalization import generalization
+from deeplinear.figures.scales import distance, divergence, sharpness
+from deeplinear.figures.statistics import median_interval, wilson_interval
+from deeplinear.figures.style import Draw, darken, style
+from deeplinear.figures.training import curves, flow_and_descent
+from deeplinear.files import replacing, writable_directory
+
+__all__ = [
+    "FIGURES",
+    "caption",
+    "distance",
+    "divergence",
+    "draw",
+    "median_interval",
+    "sharpness",
+    "style",
+    "svg",
+    "wilson_interval",
+]
+
+#: The figures by name.
+FIGURES: Mapping[str, Draw] = MappingProxyType(
+    {
+        "sharpness": sharpness,
+        "distance": distance,
+        "divergence": divergence,
+        "generalization": generalization,
+        "curves": curves,
+        "depths": depths,
+        "alignment-curves": alignment_curves,
+        "alignment-scales": alignment_scales,
+        "flow-and-descent": flow_and_descent,
+        "depth-scaling": depth_scaling,
+        "tightness": tightness,
+    }
+)
+
+# No time and no version in the files.
+_METADATA: Mapping[str, dict[str, Any]] = {
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+}
+
+
+def caption(name: str) -> str:
+    """Say what a figure shows: the first paragraphs of its documentation, as plain text.
+
+    Parameters
+    ----------
+    name : str
+        One of `FIGURES`.
+    """
+    text = inspect.cleandoc(FIGURES[name].__doc__ or "").replace("`", "").removeprefix("Draw ")
+    return " ".join((text[:1].upper() + text[1:]).split())
+
+
+def svg(dataset: xr.Dataset, name: str, *, dark: bool = False) -> str:
+    """Draw a figure as SVG, its text as paths, on a transparent ground.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        What `deeplinear.reproduce.run` returned or `save` wrote.
+    name : str
+        One of `FIGURES`.
+    dark : bool, default False
+        Whether it is for a dark page.
+
+    Returns
+    -------
+    str
+        The same for the same data.
+    """
+    with style():
+        figure = FIGURES[name](dataset)
+        if dark:
+            darken(figure)
+        file = io.StringIO()
+        figure.savefig(file, format="svg", metadata=_METADATA["svg"], transparent=True)
+    return file.getvalue()
+
+
+def draw(
+    dataset: xr.Dataset, directory: str | os.PathLike[str], name: str | None = None
+) -> list[Path]:
+    """Write the figures that the experiment asks for as PDF, PNG and SVG.
+
+    The same data give the same files.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        What `deeplinear.reproduce.run` returned or `save` wrote.
+    directory : path-like
+        Where to; made if it is not there.
+    name : str, optional
+        What the files' names begin with, the experiment's name by default.
+
+    Returns
+    -------
+    list of Path
+        ``NAME-sharpness.pdf``, ``NAME-sharpness.png``, ``NAME-sharpness.svg`` and so on.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is missing.
+    ValueError
+        If the directory cannot be written.
+    """
+    folder = writable_directory("directory", directory)
+    prefix = dataset.attrs["experiment"] if name is None else name
+    paths = []
+    with style():
+        for key in dataset.attrs["figures"].split():
+            figure = FIGURES[key](dataset)
+            for ending, entries in _METADATA.items():
+                path = folder / f"{prefix}-{key}.{ending}"
+                with replacing(path) as temporary:
+                    figure.savefig(temporary, format=ending, metadata=entries)
+                paths.append(path)
+    return paths
