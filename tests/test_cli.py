@@ -24,8 +24,9 @@ QUICK_FILES = {
     *(
         f"plain-quick-{name}.{ending}"
         for name in ("sharpness", "distance", "divergence")
-        for ending in ("pdf", "png")
+        for ending in ("pdf", "png", "svg")
     ),
+    "index.html",
 }
 
 
@@ -49,8 +50,9 @@ def deeplinear(*arguments: str, columns: int | None = None, code: str = MAIN):
 
 # Figures take long and are tested elsewhere.
 NO_FIGURES = """
-from deeplinear import cli, figures, presets
+from deeplinear import cli, figures, presets, report
 figures.draw = lambda dataset, directory: []
+report.write = lambda directory: directory
 """
 FEW = """
 presets.PRESETS = {name: presets.PRESETS[name].quick()

@@ -7,10 +7,14 @@ import xarray as xr
 from scipy import stats
 
 from deeplinear import figures, reproduce
-from deeplinear.presets import PLAIN
+from deeplinear.experiments import FIGURE_NAMES
+from deeplinear.figures.statistics import regression_line
+from deeplinear.presets import PLAIN, PRESETS
 
 NAMES = {
-    f"{name}.{end}" for name in ("sharpness", "distance", "divergence") for end in ("pdf", "png")
+    f"{name}.{end}"
+    for name in ("sharpness", "distance", "divergence")
+    for end in ("pdf", "png", "svg")
 }
 
 
@@ -28,7 +32,7 @@ def test_the_same_data_give_the_same_files(dataset, tmp_path):
     assert {path.name for path in (tmp_path / "a").iterdir()} == {path.name for path in first}
     for one, other in zip(first, second, strict=True):
         assert one.read_bytes() == other.read_bytes()
-        head = b"%PDF" if one.suffix == ".pdf" else b"\x89PNG"
+        head = {".pdf": b"%PDF", ".png": b"\x89PNG", ".svg": b"<?xml"}[one.suffix]
         assert one.read_bytes().startswith(head)
     assert dict(matplotlib.rcParams) == before
 
@@ -68,8 +72,8 @@ def test_divergence_has_a_point_at_every_scale(dataset):
 
 def test_legends_do_not_cover_data(dataset):
     with figures.style():
-        for make in figures.FIGURES.values():
-            figure = make(dataset)
+        for key in PLAIN.figures:
+            figure = figures.FIGURES[key](dataset)
             figure.draw_without_rendering()
             (legend,) = figure.legends
             assert legend.get_window_extent().x0 >= figure.axes[0].get_window_extent().x1
@@ -78,7 +82,7 @@ def test_legends_do_not_cover_data(dataset):
 
 def test_data_of_which_every_run_diverged_can_be_drawn(dataset, tmp_path):
     lost = dataset.isel(run=dataset.status.values == "diverged")
-    assert len(figures.draw(lost, tmp_path)) == 6
+    assert len(figures.draw(lost, tmp_path)) == 9
 
 
 @pytest.mark.parametrize("n", [6, 7, 20, 80])
@@ -117,3 +121,84 @@ def test_without_matplotlib_one_sentence_says_what_to_install(dataset, tmp_path,
         figures.draw(dataset, tmp_path)
     with pytest.raises(ImportError, match=r"h5netcdf and h5py.*pip install 'deeplinear\[all\]'"):
         reproduce.save(dataset, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def experiments() -> dict[str, xr.Dataset]:
+    return {
+        name: reproduce.run(preset.quick(), progress=False)
+        for name, preset in PRESETS.items()
+        if name != "gelu"  # like plain, and slower
+    }
+
+
+ALL = [
+    (name, figure)
+    for name, preset in PRESETS.items()
+    if name != "gelu"
+    for figure in preset.figures
+]
+
+
+def test_every_figure_is_drawn_by_some_experiment():
+    assert {figure for preset in PRESETS.values() for figure in preset.figures} == set(
+        figures.FIGURES
+    )
+    assert set(figures.FIGURES) == set(FIGURE_NAMES)
+
+
+@pytest.mark.parametrize(("name", "key"), ALL)
+def test_every_figure_is_labelled_and_clips_no_text(experiments, name, key):
+    with figures.style():
+        figure = figures.FIGURES[key](experiments[name])
+        figure.draw_without_rendering()
+        width, height = figure.bbox.width, figure.bbox.height
+        for axes in figure.axes:
+            assert axes.get_ylabel()
+            assert any(len(line.get_xdata()) for line in axes.lines), "an empty panel"
+            for line in axes.lines:
+                assert np.isfinite(np.asarray(line.get_ydata(), dtype=float)).all()
+        assert any(axes.get_xlabel() for axes in figure.axes)
+        for text in figure.findobj(matplotlib.text.Text):
+            if not text.get_text() or not text.get_visible():
+                continue
+            box = text.get_window_extent()
+            inside = box.x0 >= -1 and box.y0 >= -1 and box.x1 <= width + 1 and box.y1 <= height + 1
+            # Tick labels beyond the axes' limits are not drawn.
+            assert inside or _is_hidden_tick(text, figure)
+        assert figure.legends
+    assert figures.caption(key)[0].isupper()
+
+
+def _is_hidden_tick(text, figure) -> bool:
+    ticks = [t for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)
+             for t in axis.get_ticklabels(which="both")]  # fmt: skip
+    return any(text is tick for tick in ticks)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_svg_is_the_same_every_time_and_has_no_ground(experiments, dark):
+    first, second = (figures.svg(experiments["plain-curves"], "curves", dark=dark) for _ in "ab")
+    assert first == second
+    assert "<text" not in first  # paths: no font is needed
+    assert ("#e8e8e8" in first) == dark
+
+
+def test_the_regression_line_is_that_of_textbooks():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=40)
+    y = 2 * x + 1 + rng.normal(size=40)
+    line = regression_line(x, y)
+    design = np.stack([np.ones(40), x], axis=1)
+    beta = np.linalg.solve(design.T @ design, design.T @ y)
+    np.testing.assert_allclose([line.intercept, line.slope], beta, rtol=1e-12)
+    residuals = y - design @ beta
+    variance = residuals @ residuals / 38
+    at = np.array([1.0, 0.7])
+    half = stats.t.ppf(0.975, 38) * np.sqrt(variance * at @ np.linalg.inv(design.T @ design) @ at)
+    np.testing.assert_allclose(line.band([0.7]), ([at @ beta], [half]), rtol=1e-12)
+    t = beta[1] / np.sqrt(variance * np.linalg.inv(design.T @ design)[1, 1])
+    assert line.p == pytest.approx(2 * stats.t.sf(abs(t), 38), rel=1e-9)
+    assert line.r_squared == pytest.approx(np.corrcoef(x, y)[0, 1] ** 2, rel=1e-12)
+    assert regression_line([1.0, 1.0, 1.0], [1.0, 2.0, 3.0]) is None
+    assert regression_line([1.0, 2.0], [1.0, 2.0]) is None

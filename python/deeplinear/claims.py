@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from deeplinear.checks import FloatArray
@@ -23,18 +24,20 @@ __all__ = ["CLAIMS", "Row", "rows"]
 #: The claims by number.
 CLAIMS: Mapping[int, str] = {
     1: "No minimizer is flatter than 2La, so descent with a rate above 1/(La) settles on none.",
-    2: "There are minimizers almost as flat: the aligned ones, whose ratio to 2La goes to 1 with L.",
-    3: "Flow from small weights ends below 8L Lambda, with aligned layers close to rank one; the "
-    "sharpness rises on the way.",
-    4: "Flow from residual weights ends at a sharpness within a constant of L Lambda, which depends "
-    "on the scale of the weights and not on the depth.",
-    5: "From small weights the final sharpness of descent does not depend on the learning rate; from "
-    "larger ones it grows to 2/eta, and no further; then runs diverge.",
+    2: "There are minimizers almost as flat: the aligned ones, whose ratio to 2La tends to 1.",
+    3: "Flow from small weights ends below 8L Lambda, with aligned layers close to rank one; "
+    "the sharpness rises on the way.",
+    4: "Flow from residual weights ends at a sharpness within a constant of L Lambda, which "
+    "depends on the scale of the weights and not on the depth.",
+    5: "From small weights the final sharpness of descent does not depend on the learning rate; "
+    "from larger ones it grows to 2/eta, and no further; then runs diverge.",
     6: "With fewer samples than inputs the picture is the same, and the generalization gap grows "
     "with the sharpness.",
     7: "Nonlinear networks show the same picture, with the bounds of linear ones as guides.",
     8: "Flow conserves the differences of neighbouring layers; descent does not.",
 }
+
+Mask = npt.NDArray[np.bool_]
 
 #: "Converged" where the sharpness at the end must be that of the minimizer: the excess risk is at
 #: most this share of the zero map's.
@@ -69,26 +72,28 @@ def _end(dataset: xr.Dataset, name: str) -> FloatArray:
     return np.asarray(dataset[name].isel(record=-1).values)
 
 
-def _where(dataset: xr.Dataset, mask: FloatArray) -> xr.Dataset:
+def _where(dataset: xr.Dataset, mask: Mask) -> xr.Dataset:
     return dataset.isel(run=np.flatnonzero(mask))
 
 
-def _is_flow(dataset: xr.Dataset) -> FloatArray:
-    return np.isnan(dataset["learning_rate"].values)
+def _is_flow(dataset: xr.Dataset) -> Mask:
+    return np.asarray(np.isnan(dataset["learning_rate"].values))
 
 
-def _converged(dataset: xr.Dataset) -> FloatArray:
+def _converged(dataset: xr.Dataset) -> Mask:
     """Tell the runs whose excess risk, at the end and before it, is at most `CONVERGED`."""
     # |X w*|^2 / n, the excess risk of the zero map, by problem
     outputs = np.einsum("psi,pi->ps", dataset["X"].values, dataset["minimizer"].values)
     zero = (outputs**2).mean(axis=1)
     latest = np.fmax(_end(dataset, "risk"), dataset["risk_before_end"].values)
     excess = latest - dataset["minimum_risk"].values
-    return np.asarray(dataset["reached"].values & (excess <= CONVERGED * zero[dataset["problem"].values]))
+    return np.asarray(
+        dataset["reached"].values & (excess <= CONVERGED * zero[dataset["problem"].values])
+    )
 
 
 def _edge(dataset: xr.Dataset) -> FloatArray:
-    """Final sharpness over 2 / learning rate."""
+    """Compute the final sharpness over 2 / learning rate."""
     return np.asarray(_end(dataset, "sharpness") * dataset["learning_rate"].values / 2)
 
 
@@ -124,7 +129,9 @@ def _thresholds(name: str, data: xr.Dataset) -> Iterable[Row]:
     for depth in np.unique(data["depth"].values):
         runs = _where(data, data["depth"].values == depth)
         rates = np.unique(runs["learning_rate"].values)
-        any_reached = [bool(runs["reached"].values[runs["learning_rate"] == r].any()) for r in rates]
+        any_reached = [
+            bool(runs["reached"].values[runs["learning_rate"] == r].any()) for r in rates
+        ]
         last = int(np.flatnonzero(any_reached)[-1]) if any(any_reached) else -1
         critical = float(runs["critical_learning_rate"][0])
         following = rates[last + 1] if last + 1 < len(rates) else np.inf
@@ -133,8 +140,8 @@ def _thresholds(name: str, data: xr.Dataset) -> Iterable[Row]:
         yield Row(
             1,
             name,
-            f"largest learning rate that reached a minimizer at L = {depth}, and the next on the grid "
-            f"(factor {grid:.3g})",
+            f"largest learning rate that reached a minimizer at L = {depth}, and the next on the "
+            f"grid (factor {grid:.3g})",
             f"1/(La) = {critical:.4g}, at most a factor {grid:.3g} off",
             f"{low:.4g}, {following:.4g}",
             bool(low <= critical and following * grid >= critical),
@@ -196,14 +203,17 @@ def _small_flow(name: str, data: xr.Dataset) -> Iterable[Row]:
         f"{low:.3g} ({high:.3g})",
         bool(low <= 1),
     )
-    for quantity, sign in (("rank_one_gap", 1), ("alignment", -1)):
+    for quantity, word, sign in (
+        ("rank_one_gap", "rank-one gap", 1),
+        ("alignment", "alignment", -1),
+    ):
         low, high = (float(np.median(_end(part, quantity))) for part in (small, large))
         towards = "0" if sign > 0 else "1"
         yield Row(
             3,
             name,
-            f"median {quantity.replace('_', '-').replace('-one-', '-one ')} at the end, from the "
-            f"smallest scale {float(small['scale'][0]):g} and the largest {float(large['scale'][0]):g}",
+            f"median {word} at the end, from scale {float(small['scale'][0]):g} and from "
+            f"{float(large['scale'][0]):g}",
             f"closer to {towards} from the smaller",
             f"{low:.3g}, {high:.3g}",
             bool(sign * (high - low) > 0),
@@ -279,8 +289,8 @@ def _descent(claim: int, name: str, data: xr.Dataset) -> Iterable[Row]:
         yield Row(
             claim,
             name,
-            f"median final sharpness over 2/eta at eta = {rate:g}, from the largest scale where most "
-            f"runs reached a minimizer, {float(cell['scale'][0]):g}",
+            f"median final sharpness over 2/eta at eta = {rate:g}, from the largest scale where "
+            f"most runs reached a minimizer, {float(cell['scale'][0]):g}",
             f"1 (within {limit:.0%})",
             f"{ratio:.4g}",
             bool(abs(ratio - 1) <= limit),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from deeplinear import __version__, presets, summaries
-from deeplinear.checks import one_of, positive_integer
+from deeplinear.checks import describe, one_of, positive_integer
 from deeplinear.files import require, writable_directory
 from deeplinear.simulation import DTYPES, Interrupted
 
@@ -150,7 +150,8 @@ def _run(
     dtype: str,
     overwrite: bool,
 ) -> None:
-    """Check everything, then run one experiment after another."""
+    """Check everything, then run one experiment after another, and write the report."""
+    from deeplinear import report
     from deeplinear import reproduce as experiment
 
     with _one_sentence():
@@ -159,7 +160,7 @@ def _run(
         if threads is not None:
             positive_integer("--threads", threads)
         one_of("--dtype", dtype, DTYPES)
-        require("An experiment", "matplotlib", *experiment.SAVE_MODULES)
+        require("An experiment", "matplotlib", "scipy", *experiment.SAVE_MODULES)
         writable_directory("--out", out)
         if quick:
             chosen = [preset.quick() for preset in chosen]
@@ -183,8 +184,30 @@ def _run(
             raise
         except OSError as error:
             _stop(f"--out could not be written: {error.strerror or error}.", 1)
+    try:
+        print(f"\nThe report: {report.write(out)}")
+    except KeyboardInterrupt:
+        _stop("stopped; 'deeplinear report' writes the report of what is there.", INTERRUPTED)
+    except OSError as error:
+        _stop(f"--out could not be written: {error.strerror or error}.", 1)
     if len(done) > 1:
+        print()
         summaries.print_totals(done)
+
+
+@app.command("report")
+def write_report(
+    directory: Annotated[
+        Path, typer.Argument(help="Where experiments left their data.", metavar="DIR")
+    ],
+) -> None:
+    """Write the report of the experiments in a directory, index.html."""
+    from deeplinear import report
+
+    with _one_sentence():
+        if not directory.is_dir():
+            raise ValueError(f"DIR must be a directory; got {describe(str(directory))}.")
+        print(report.write(directory))
 
 
 def _check_free(preset: Preset, out: Path, dtype: str) -> None:

@@ -21,7 +21,7 @@ _KINDS = (("gradient flow", True, COLORS[0], "o"), ("descent", False, COLORS[1],
 
 def is_flow(dataset: xr.Dataset) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Tell the runs of gradient flow from those of descent."""
-    return np.isnan(dataset["learning_rate"].values)
+    return np.asarray(np.isnan(dataset["learning_rate"].values))
 
 
 def _parts(dataset: xr.Dataset, along: bool) -> xr.Dataset:
@@ -130,5 +130,3 @@ def alignment_scales(dataset: xr.Dataset) -> Figure:
     axes[2].set_xlabel("scale of the initial weights")
     legend(figure, handles)
     return figure
-
-

@@ -1,4 +1,4 @@
-"""Does the generalization gap go with the sharpness?"""
+"""The generalization gap against the sharpness."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What training from different scales ends at: sharpness, distance and probability of divergence."""
+"""What training ends at against scale: sharpness, distance and probability of divergence."""
 
 from __future__ import annotations
 
@@ -104,10 +104,10 @@ def _legend(figure: Figure, handles: list[Any], band: str, hollow: bool) -> None
 def sharpness(dataset: xr.Dataset) -> Figure:
     """Draw initial and final sharpness against scale, beside 2 / learning rate and the bounds.
 
-    Medians over runs that did not diverge (over all, at the start) with 95 % bands; see the
-    module's notes. Dashed: 2 / learning rate, in the line's colour. Dotted: the lower bound
-    ``2 L a |w*|^(2-2/L)`` of every minimizer, and the bound ``8 L Lambda |w*|^(2-2/L)`` of those
-    that gradient flow from a small scale ends at.
+    Medians over runs that did not diverge (over all, at the start) with 95 % bands. Dashed: 2 /
+    learning rate, in the line's colour. Dotted: the lower bound ``2 L a |w*|^(2-2/L)`` of every
+    minimizer and, for Gaussian weights, the bound ``8 L Lambda |w*|^(2-2/L)`` of those that
+    gradient flow from a small scale ends at.
     """
     from matplotlib.lines import Line2D
 
@@ -157,7 +157,7 @@ def _any_hollow(dataset: xr.Dataset) -> bool:
 def distance(dataset: xr.Dataset) -> Figure:
     """Draw the squared distance of the end-to-end map to the minimizer against scale.
 
-    Medians over runs that did not diverge, with 95 % bands; see the module's notes. Exact zeros
+    Medians over runs that did not diverge, with 95 % bands. Exact zeros
     stand at the bottom, far below the rounding error of the precision, squared.
     """
     figure, axes = _new(r"squared distance $\|w - w^\star\|^2$ at the end")

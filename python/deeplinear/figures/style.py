@@ -22,7 +22,16 @@ WIDTH = 6.3  # inches, of a page's text
 # Okabe and Ito's colours, which colour-blind readers tell apart, and markers for grey prints.
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#999999")
 # Later ones are smaller, so that lines that lie on one another all show.
-MARKERS = (("o", 7.0), ("s", 5.8), ("^", 5.4), ("D", 4.2), ("v", 4.0), ("P", 3.6), ("X", 3.4), ("p", 3.2))
+MARKERS = (
+    ("o", 7.0),
+    ("s", 5.8),
+    ("^", 5.4),
+    ("D", 4.2),
+    ("v", 4.0),
+    ("P", 3.6),
+    ("X", 3.4),
+    ("p", 3.2),
+)
 GREY = "#555555"
 ALPHA = 0.15
 
@@ -141,9 +150,7 @@ def panels(rows: int, columns: int, height: float) -> tuple[Figure, list[Axes]]:
     return figure, list(np.ravel(figure.subplots(rows, columns)))
 
 
-def band(
-    axes: Axes, x: FloatArray, values: FloatArray, label: str, **pen: Any
-) -> Line2D:
+def band(axes: Axes, x: FloatArray, values: FloatArray, label: str, **pen: Any) -> Line2D:
     """Draw medians of values (runs, x) over the runs with their 95 % bands; NaN are left out.
 
     One run has a line and no band.

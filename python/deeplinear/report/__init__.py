@@ -125,7 +125,9 @@ def _summary(table: Sequence[Row]) -> Iterator[str]:
     yield '<div class="box"><table class="rows">'
     yield "<caption>A claim disagrees where one of its rows below does.</caption>"
     yield "<thead><tr>"
-    yield "".join(f'<th scope="col">{text}</th>' for text in ("claim", "rows that agree", "verdict"))
+    yield "".join(
+        f'<th scope="col">{text}</th>' for text in ("claim", "rows that agree", "verdict")
+    )
     yield "</tr></thead><tbody>"
     for number, statement in CLAIMS.items():
         verdicts = [row.agrees for row in table if row.claim == number and row.agrees is not None]
@@ -185,10 +187,10 @@ def _provenance(dataset: xr.Dataset) -> str:
 def _figure(name: str, dataset: xr.Dataset, figure: str) -> Iterator[str]:
     light, dark = (_uri(figures.svg(dataset, figure, dark=dark)) for dark in (False, True))
     caption = escape(figures.caption(figure))
-    yield "<figure><picture>"
+    yield '<figure><div class="box"><picture>'
     yield f'<source media="(prefers-color-scheme: dark)" srcset="{dark}">'
     yield f'<img src="{light}" alt="{escape(name)}, {escape(figure)}: {caption}">'
-    yield "</picture>"
+    yield "</picture></div>"
     yield f"<figcaption>{caption}</figcaption></figure>"
 
 

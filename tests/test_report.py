@@ -1,0 +1,171 @@
+"""The report: what it says, and how it looks in a browser."""
+
+import base64
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from deeplinear import claims, reproduce
+from deeplinear.presets import PRESETS
+from deeplinear.report import write
+
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+VOID = {"meta", "link", "img", "source", "br"}
+HOSTILE = '<script>alert(1)</script> & "quotes"'
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Small versions of all experiments but the nonlinear, and one with a hostile title."""
+    directory = tmp_path_factory.mktemp("report")
+    for name, preset in PRESETS.items():
+        if name != "gelu":
+            dataset = reproduce.run(preset.quick(), progress=False)
+            if name == "plain-curves":
+                dataset.attrs["title"] = HOSTILE
+            reproduce.save(dataset, directory)
+    write(directory)
+    return directory
+
+
+class Page(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.images: list[str] = []
+        self.text = ""
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        if tag not in VOID:
+            self.open.append(tag)
+        self.ids += [found["id"]] if "id" in found else []
+        self.links += [found[key] for key in ("href", "src", "srcset") if key in found]
+        if tag in ("img", "source"):
+            self.images.append(found.get("src") or found["srcset"])
+        assert tag != "img" or found["alt"]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_the_page_is_whole_and_needs_nothing_else(folder):
+    text = (folder / "index.html").read_text()
+    page = Page(text)
+    assert len(set(page.ids)) == len(page.ids)
+    assert all(link.startswith(("#", "data:")) for link in page.links)
+    assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids)
+    assert "http" not in re.sub(r"data:[^\"]+", "", text)
+    drawn = sum(len(preset.figures) for name, preset in PRESETS.items() if name != "gelu")
+    assert len(page.images) == 2 * drawn
+    for image in page.images:
+        svg = base64.b64decode(image.removeprefix("data:image/svg+xml;base64,"))
+        assert ElementTree.fromstring(svg).tag.endswith("svg")
+    assert HOSTILE in page.text
+    assert "<script" not in text
+
+
+def test_the_same_data_give_the_same_page(folder):
+    before = (folder / "index.html").read_bytes()
+    assert write(folder).read_bytes() == before
+
+
+def test_every_claim_has_a_verdict(folder):
+    page = Page((folder / "index.html").read_text())
+    for number, statement in claims.CLAIMS.items():
+        assert f"{number}. {statement}" in page.text
+    tested = {
+        row.claim
+        for path in folder.glob("*.nc")
+        for row in claims.rows(xr.load_dataset(path, engine="h5netcdf"))
+        if row.agrees is not None
+    }
+    assert tested == {1, 2, 3, 4, 5, 6, 8}
+
+
+def test_a_claim_that_the_data_break_disagrees(folder):
+    dataset = xr.load_dataset(folder / "plain-quick.nc", engine="h5netcdf")
+
+    def verdicts(data: xr.Dataset, claim: int, words: str) -> list[bool | None]:
+        return [r.agrees for r in claims.rows(data) if r.claim == claim and words in r.quantity]
+
+    assert verdicts(dataset, 1, "over 2La") == [True]
+    assert verdicts(dataset, 1, "rate above") == [True]
+    assert verdicts(dataset, 5, "largest final") == [True]
+    flat = dataset.copy(deep=True)
+    flat["sharpness"][:, -1] *= 0.1
+    assert verdicts(flat, 1, "over 2La") == [False]
+    sharp = dataset.copy(deep=True)
+    sharp["sharpness"][:, -1] *= 10
+    assert verdicts(sharp, 5, "largest final") == [False]
+    reached = dataset.copy(deep=True)
+    reached["reached"][:] = True
+    assert verdicts(reached, 1, "rate above") == [False]
+
+
+def test_a_directory_without_data_is_refused(tmp_path):
+    (tmp_path / "x.nc").write_bytes(b"no data")
+    with pytest.raises(ValueError, match="directory must hold data of an experiment"):
+        write(tmp_path)
+
+
+CHECK = """<script>
+addEventListener("load", () => {
+  const images = [...document.images];
+  const broken = images.filter(i => !(i.complete && i.naturalWidth > 0)).length;
+  const root = document.documentElement;
+  const ground = getComputedStyle(document.body).backgroundColor;
+  document.title = `images ${images.length} broken ${broken} ` +
+    `overflow ${root.scrollWidth - root.clientWidth} ground ${ground}`;
+});
+</script>"""
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_browser_shows_it(folder, tmp_path, width, scheme):
+    page = tmp_path / "page.html"
+    page.write_text((folder / "index.html").read_text().replace("</body>", CHECK + "</body>"))
+    command = [
+        BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+        "--enable-logging=stderr", f"--user-data-dir={tmp_path / 'profile'}",
+        f"--blink-settings=preferredColorScheme={0 if scheme == 'dark' else 1}",
+        f"--window-size={width},2000", "--virtual-time-budget=20000", "--dump-dom",
+        page.as_uri(),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert "CONSOLE" not in done.stderr
+    found = re.search(r"<title>images (\d+) broken (\d+) overflow (-?\d+) ground rgb\((\d+)",
+                      done.stdout)  # fmt: skip
+    assert found
+    images, broken, overflow, red = map(int, found.groups())
+    drawn = sum(len(preset.figures) for name, preset in PRESETS.items() if name != "gelu")
+    assert (images, broken) == (drawn, 0)
+    assert overflow <= 0
+    assert (red < 128) == (scheme == "dark")
+
+
+def test_rows_of_an_unknown_experiment(folder):
+    dataset = xr.load_dataset(folder / "plain-quick.nc", engine="h5netcdf")
+    dataset.attrs["experiment"] = "mine"
+    assert {row.claim for row in claims.rows(dataset)} == {1}
+    dataset.attrs["activation"] = "gelu"
+    assert claims.rows(dataset) == []
+    assert np.isfinite(claims.CONVERGED)
