@@ -146,7 +146,8 @@ def _experiment(name: str, dataset: xr.Dataset, table: Sequence[Row]) -> Iterato
     anchor = escape(name)
     yield f'<section id="{anchor}" aria-labelledby="{anchor}-title">'
     yield f'<h2 id="{anchor}-title">{anchor}</h2>'
-    yield f"<p>{escape(str(dataset.attrs['title']))}. {_counts(dataset)}</p>"
+    title = str(dataset.attrs["title"])
+    yield f"<p>{escape(title[:1].upper() + title[1:])}. {_counts(dataset)}</p>"
     for figure in str(dataset.attrs["figures"]).split():
         yield from _figure(name, dataset, figure)
     if table:
