@@ -22,6 +22,14 @@ Method method_of(const std::string& name) {
   throw std::invalid_argument("method is unknown");
 }
 
+bool is_wide_engine(const std::string& name, const Problem& problem) {
+  if (name == "ensemble" || (name == "auto" && problem.by_samples())) return false;
+  if (name == "auto") return is_wide(problem.net);
+  if (name != "wide") throw std::invalid_argument("engine is unknown");
+  if (problem.by_samples()) throw std::invalid_argument("engine is wide for a mean over samples");
+  return true;
+}
+
 // Allocates the array of a record, filled with NaN, and returns where the core finds it.
 double* allocate(const std::string& name, const Problem& problem, const Plan& plan,
                  Records& records, py::dict& arrays) {
@@ -71,12 +79,13 @@ void check(const Plan& plan) {
 }
 
 template <class Scalar>
-py::dict bind_simulate(const Problem& problem, const Array<Scalar>& weights,
+py::dict bind_simulate(const Problem& problem, Array<Scalar> weights,
                        const std::string& method, const Array<double>& step,
                        const Array<std::int64_t>& steps, const Array<double>& last_step,
                        double time, const Array<double>& rtol, const Array<double>& atol,
                        double every, std::int64_t records, const std::vector<std::string>& record,
-                       double tolerance, int threads, const py::object& progress) {
+                       double tolerance, int threads, const std::string& engine,
+                       const py::object& progress) {
   const py::ssize_t runs = weights.ndim() == 2 ? weights.shape(0) : 0;
   require_shape(weights, "weights", {runs, problem.net.parameters});
   Plan plan;
@@ -92,14 +101,13 @@ py::dict bind_simulate(const Problem& problem, const Array<Scalar>& weights,
   plan.records = records;
   plan.tolerance = tolerance;
   plan.threads = threads;
+  plan.wide = is_wide_engine(engine, problem);
   check(plan);
 
   py::dict arrays;
   Records places;
   for (const auto& name : record) allocate(name, problem, plan, places, arrays);
-  Array<Scalar> final_weights({runs, problem.net.parameters});
-  std::copy_n(weights.data(), weights.size(), final_weights.mutable_data());
-  Scalar* W = final_weights.mutable_data();
+  Scalar* W = weights.mutable_data();
   SignalMonitor monitor(progress);
   Outcome outcome;
   {
@@ -113,14 +121,17 @@ py::dict bind_simulate(const Problem& problem, const Array<Scalar>& weights,
                  [](Status value) { return std::int32_t(value); });
   Array<std::int64_t> last(runs);
   std::copy(outcome.last_step.begin(), outcome.last_step.end(), last.mutable_data());
+  Array<std::int32_t> out_of_range(runs);
+  std::copy(outcome.out_of_range.begin(), outcome.out_of_range.end(), out_of_range.mutable_data());
   py::dict result;
-  result["weights"] = final_weights;
   result["status"] = status;
   result["last_step"] = last;
+  result["out_of_range_layer"] = out_of_range;
   result["records"] = arrays;
   result["sharpness_residual"] = outcome.sharpness_residual;
   result["unconverged"] = outcome.unconverged;
   result["interrupted"] = outcome.interrupted;
+  result["wide"] = plan.wide;
   return result;
 }
 
@@ -130,7 +141,7 @@ void define(py::module_& module) {
              py::arg("method"), py::arg("step").noconvert(), py::arg("steps").noconvert(),
              py::arg("last_step").noconvert(), py::arg("time"), py::arg("rtol").noconvert(),
              py::arg("atol").noconvert(), py::arg("every"), py::arg("records"), py::arg("record"),
-             py::arg("tolerance"), py::arg("threads"), py::arg("progress"));
+             py::arg("tolerance"), py::arg("threads"), py::arg("engine"), py::arg("progress"));
 }
 
 }  // namespace

@@ -8,5 +8,6 @@ PYBIND11_MODULE(DEEPLINEAR_MODULE, module) {
 
   register_config(module);
   register_problem(module);
+  register_landscape(module);
   register_simulation(module);
 }

@@ -12,7 +12,6 @@ class AdaptiveSteps : Ensemble<Stages> {
   using Base::plan_;
   using Base::problem_;
   using Base::stages_;
-  using Base::W_;
   using typename Base::Lane;
   using typename Base::P;
   using typename Base::RiskValues;
@@ -32,7 +31,9 @@ class AdaptiveSteps : Ensemble<Stages> {
     while (Base::any_running()) {
       while (any(zero<P>() < fresh)) fresh = begin(fresh);
       if (!Base::any_running()) return;
-      if (Base::stop_requested([&](const Lane& lane) { return lane.time / plan_.time; })) return;
+      if (Base::stop_requested([&](const Lane& lane) { return lane.time / plan_.time; })) {
+        return Base::abandon();
+      }
       fresh = try_step();
     }
   }
@@ -50,14 +51,14 @@ class AdaptiveSteps : Ensemble<Stages> {
   // Stage 0 and the record at time 0 of the lanes that took a run; returns those that took yet
   // another.
   P begin(P fresh) {
-    const P excess = stages_.evaluate_at(W_.data(), last_stage);
+    const P excess = stages_.evaluate_at(Base::W(), last_stage);
     stages_.take_over(last_stage, zero<P>() < fresh);
     const RiskValues values = Base::risk_values(excess);
     P again = zero<P>();
     for (int i = 0; i < Base::lanes; ++i) {
       if (fresh.lane(i) == 0) continue;
-      const Status status = Base::status_of(excess.lane(i));
-      if (status != Status::diverged) Base::record(i, 0, values);
+      const Status status = Base::status_of(i, excess.lane(i));
+      if (Base::has_values(status)) Base::record(i, 0, values);
       lanes_[i].next = 1;
       if (status == Status::completed && lanes_[i].time < plan_.time) continue;
       again.set_lane(i, Scalar(end(i, status, 0)));
@@ -78,19 +79,18 @@ class AdaptiveSteps : Ensemble<Stages> {
       h.set_lane(i, Scalar(arrives[i] ? rest : lane.step));
     }
     P excess = zero<P>();
-    for (int s = 1; s <= last_stage; ++s) excess = stages_.evaluate(W_.data(), s, h);
+    for (int s = 1; s <= last_stage; ++s) {
+      excess = stages_.evaluate(Base::W(), s, h);
+      if (Base::stop_between_stages()) return zero<P>();
+    }
     const RiskValues values = Base::risk_values(excess);
-    P error = zero<P>();
-    stages_.with_rows(dopri5_error, h, [&](auto&& rows) {
-      error = squared_error(problem_.net, W_.data(), rows, rtol_, atol_);
-    });
+    const P error = stages_.squared_error(Base::W(), dopri5_error, h, rtol_, atol_);
     const Mask<P> good = (error <= P(Scalar(1))) & finite(excess) & Base::running();
     const P accepted = select(good, P(Scalar(1)), zero<P>());
     for (int i = 0; i < Base::lanes; ++i) {
       if (accepted.lane(i) > 0) advance(i, h.lane(i), arrives[i]);
     }
-    stages_.with_rows(dopri5.b, h,
-                      [&](auto&& rows) { add_rows(problem_.net, W_.data(), rows, good); });
+    stages_.advance(Base::W(), h, good);
     stages_.take_over(last_stage, good);
     P fresh = zero<P>();
     for (int i = 0; i < Base::lanes; ++i) {
@@ -113,10 +113,8 @@ class AdaptiveSteps : Ensemble<Stages> {
       if (time > lane.time) break;
       auto weights = dopri5_dense_weights((time - before) / (lane.time - before));
       for (double& weight : weights) weight *= -h;
-      double* w = Base::probed().data();
-      for (Layout::Index n = 0; n < problem_.net.parameters; ++n) w[n] = double(W_[n].lane(i));
-      stages_.add_to_lane(i, weights, w);
-      Base::recorder_.write_all(lane.run, lane.next, w);
+      Base::recorder_.write_all(lane.run, lane.next,
+                                Base::lane_weights_.of_lane(stages_, i, weights));
     }
   }
 
@@ -144,7 +142,7 @@ class AdaptiveSteps : Ensemble<Stages> {
       const bool stuck = lane.step < 16 * std::numeric_limits<double>::epsilon() * plan_.time;
       return stuck && end(i, Status::diverged, lane.next);
     }
-    const Status status = Base::status_of(values.excess.lane(i));
+    const Status status = Base::status_of(i, values.excess.lane(i));
     if (status == Status::completed && lane.time < plan_.time) return false;
     const std::int64_t slot = lane.time < plan_.time ? lane.next : plan_.records - 1;
     Base::record(i, slot, values);

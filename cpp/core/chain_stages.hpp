@@ -6,7 +6,9 @@
 #pragma once
 
 #include "landscape.hpp"
+#include "chain.hpp"
 #include "memory.hpp"
+#include "range.hpp"
 #include "stepper.hpp"
 
 namespace deeplinear {
@@ -16,10 +18,11 @@ class ChainStages {
  public:
   using P = P_;
   using Scalar = typename P::Scalar;
-  using Landscape = deeplinear::Landscape<Pack<double, 1>>;
+  using Landscape = deeplinear::Landscape;
+  static constexpr bool in_place = false;
   static_assert(Tableau::capacity <= Corrections<P>::capacity);
 
-  ChainStages(const Problem& problem, const Tableau& tableau)
+  ChainStages(const Problem& problem, const Tableau& tableau, Team&)
       : net_(problem.net),
         tableau_(tableau),
         risk_(problem.risk),
@@ -46,14 +49,20 @@ class ChainStages {
     return excess;
   }
 
-  template <class Coefficients, class Body>
-  void with_rows(const Coefficients& c, P h, Body body) {
-    const Corrections<P> terms = corrections(c, h);
-    with_constant(terms.count, [&](auto count) {
-      body(CorrectionRows<decltype(count)::value, P>(net_, terms));
-    });
+  void advance(P* W, P h, Mask<P> mask) {
+    with_rows(tableau_.b, h, [&](auto&& rows) { add_rows(net_, W, rows, mask); });
   }
 
+  template <class Coefficients>
+  P squared_error(const P* W, const Coefficients& e, P h, P rtol, P atol) {
+    P error = zero<P>();
+    with_rows(e, h, [&](auto&& rows) {
+      error = deeplinear::squared_error(net_, W, rows, rtol, atol);
+    });
+    return error;
+  }
+
+  // w += sum_s c_s K_s of lane i, in float64
   template <class Coefficients>
   void add_to_lane(int i, const Coefficients& c, double* w) {
     for (int s = 0; s < tableau_.stages; ++s) {
@@ -69,6 +78,13 @@ class ChainStages {
     }
   }
 
+  RangeFailure range_failure(const P* W, int i, bool risk_is_finite) {
+    const P* first = u(0);
+    return deeplinear::range_failure<Scalar>(
+        net_, risk_is_finite, [=](Layout::Index n) { return double(W[n].lane(i)); },
+        [=](Layout::Index n) { return double(first[n].lane(i)); });
+  }
+
   // |w - w*|^2 and the excess of the test risk at the last stage
   P squared_distance() const { return risk_.squared_distance(); }
   P test_excess() const { return risk_.test_excess(); }
@@ -81,6 +97,15 @@ class ChainStages {
   }
 
  private:
+  // Calls body with the rows of -h sum_s c_s K_s.
+  template <class Coefficients, class Body>
+  void with_rows(const Coefficients& c, P h, Body body) {
+    const Corrections<P> terms = corrections(c, h);
+    with_constant(terms.count, [&](auto count) {
+      body(CorrectionRows<decltype(count)::value, P>(net_, terms));
+    });
+  }
+
   P* u(int s) { return storage_.data() + 2 * s * net_.coordinates; }
   P* v(int s) { return u(s) + net_.coordinates; }
 

@@ -17,17 +17,37 @@
 
 namespace deeplinear {
 
+// A direction in the range: layer k is alpha_k vhat_{k-1}^T + uhat_k beta_k^T.
+struct CompressedDirection {
+  Eigen::VectorXd uhat, vhat;   // a vector of each width, one after another
+  Eigen::VectorXd coordinates;  // alpha_1, beta_1, .. alpha_L, beta_L
+
+  // As an array V (P,)
+  void expand(const Layout& net, double* V) const {
+    Layout::Index at = 0;
+    for (int k = 1; k <= net.depth(); ++k) {
+      const int rows = net.rows(k), cols = net.cols(k);
+      Eigen::Map<RowMatrix> Vk(V + net.weights[k], rows, cols);
+      const auto alpha = coordinates.segment(at, rows);
+      const auto beta = coordinates.segment(at + rows, cols);
+      Vk.noalias() = alpha * vhat.segment(net.vectors[k - 1], cols).transpose();
+      Vk.noalias() += uhat.segment(net.vectors[k], rows) * beta.transpose();
+      at += rows + cols;
+    }
+  }
+};
+
 class CompressedHessian {
  public:
-  using Number = Pack<double, 1>;
   using Index = Layout::Index;
   using Vector = Eigen::VectorXd;
   using Matrix = Eigen::MatrixXd;
 
-  explicit CompressedHessian(const Landscape<Number>& landscape)
+  explicit CompressedHessian(Landscape& landscape)
       : landscape_(landscape), net_(landscape.problem().net) {
     du_ = Vector::Zero(net_.coordinates);
     dv_ = Vector::Zero(net_.coordinates);
+    inner_.assign(net_.depth() + 1, 0.0);
     uhat_ = Vector::Zero(net_.coordinates);
     vhat_ = Vector::Zero(net_.coordinates);
     norm_u_.assign(net_.depth() + 1, 0.0);
@@ -50,9 +70,11 @@ class CompressedHessian {
   Index size() const { return size_; }            // stored numbers: sum_k d_k + d_{k-1}
   Index dimension() const { return dimension_; }  // of the subspace that they range over
 
+  Team& team() const { return landscape_.chain().team(); }
+
   // x (size,) onto the subspace: alpha_k orthogonal to uhat_k, absent parts zero
   void project(Eigen::Ref<Vector> x) const {
-    for (int k = 1; k <= net_.depth(); ++k) {
+    landscape_.chain().for_each_layer([&](int k) {
       auto alpha = x.segment(alpha_[k - 1], net_.rows(k));
       if (norm_v_[k - 1] > 0) {
         alpha -= uhat(k) * uhat(k).dot(alpha);
@@ -60,54 +82,84 @@ class CompressedHessian {
         alpha.setZero();
       }
       if (norm_u_[k] == 0) x.segment(beta_[k - 1], net_.cols(k)).setZero();
-    }
+    });
   }
 
   // y = H x for x in the subspace. With V_k^T u_k = |u_k| beta_k and
   // V_k v_{k-1} = |v_{k-1}| alpha_k + uhat_k (beta_k . v_{k-1}), the result of layer k is
   // a vhat^T + uhat b^T, a = |v_{k-1}| du_k, b = |u_k| dv_{k-1}; then alpha = a - uhat (uhat . a),
-  // beta = b + vhat (uhat . a).
-  void apply(const Eigen::Ref<const Vector>& x, Eigen::Ref<Vector> y) {
+  // beta = b + vhat (uhat . a). Without the curvature of the risk, 2 C = 0: the residual part of H.
+  void apply(const Eigen::Ref<const Vector>& x, Eigen::Ref<Vector> y, bool curvature = true) {
     const int depth = net_.depth();
+    landscape_.chain().for_each_layer([&](int k) {
+      inner_[k] = norm_v_[k - 1] * vhat(k - 1).dot(x.segment(beta_[k - 1], net_.cols(k)));
+    });
     part(du_, depth).setZero();
-    for (int k = depth; k >= 1; --k) {
-      part(du_, k - 1) = norm_u_[k] * x.segment(beta_[k - 1], net_.cols(k));
-      transposed_product(net_.rows(k), net_.cols(k), layer(k), number(du_, k), number(du_, k - 1),
-                         true);
+    landscape_.pull(du_.data(), [&](int k, int first, int last, double* sum) {
+      const double* beta = x.data() + beta_[k];
+      for (int i = first; i < last; ++i) sum[i] += norm_u_[k + 1] * beta[i];
+    });
+    if (curvature) {
+      landscape_.multiply_covariance(du_.data(), dv_.data());
+    } else {
+      part(dv_, 0).setZero();
     }
-    landscape_.risk().multiply_covariance(number(du_, 0), number(dv_, 0));
-    for (int k = 1; k < depth; ++k) {
-      const double inner = norm_v_[k - 1] * vhat(k - 1).dot(x.segment(beta_[k - 1], net_.cols(k)));
-      part(dv_, k) = norm_v_[k - 1] * x.segment(alpha_[k - 1], net_.rows(k)) + inner * uhat(k);
-      product(net_.rows(k), net_.cols(k), layer(k), number(dv_, k - 1), number(dv_, k), true);
-    }
-    for (int k = 1; k <= depth; ++k) {
+    landscape_.push(dv_.data(), [&](int k, int first, int last, double* sum) {
+      const double *alpha = x.data() + alpha_[k - 1], *u = uhat_.data() + net_.vectors[k];
+      for (int i = first; i < last; ++i) sum[i] += norm_v_[k - 1] * alpha[i] + inner_[k] * u[i];
+    });
+    landscape_.chain().for_each_layer([&](int k) {
       auto alpha = y.segment(alpha_[k - 1], net_.rows(k));
       auto beta = y.segment(beta_[k - 1], net_.cols(k));
       alpha = norm_v_[k - 1] * part(du_, k);
       const double inner = uhat(k).dot(alpha);
       alpha -= inner * uhat(k);
       beta = norm_u_[k] * part(dv_, k - 1) + inner * vhat(k - 1);
-    }
+    });
   }
 
-  // The direction V (P,) with the coordinates x
-  void expand(const Eigen::Ref<const Vector>& x, double* V) const {
-    for (int k = 1; k <= net_.depth(); ++k) {
-      Eigen::Map<RowMatrix> Vk(V + net_.weights[k], net_.rows(k), net_.cols(k));
-      Vk = x.segment(alpha_[k - 1], net_.rows(k)) * vhat(k - 1).transpose() +
-           uhat(k) * x.segment(beta_[k - 1], net_.cols(k)).transpose();
-    }
+  CompressedDirection direction(const Eigen::Ref<const Vector>& x) const {
+    return {uhat_, vhat_, x};
   }
 
   // The coordinates (size,) of a direction V (P,), as far as it lies in the range
-  void compress(const double* V, Eigen::Ref<Vector> x) const {
+  Vector compress(const double* V) const {
+    Vector x = Vector::Zero(size_);
+    landscape_.chain().for_each_layer([&](int k) {
+      const int rows = net_.rows(k), cols = net_.cols(k);
+      const double* Vk = V + net_.weights[k];
+      multiply_rows(cols, Vk, vhat(k - 1).data(), 0, rows, x.data() + alpha_[k - 1]);
+      add_transposed_rows(cols, Vk, uhat(k).data(), 0, rows, x.data() + beta_[k - 1]);
+    });
+    project(x);
+    return x;
+  }
+
+  // The same for a direction in the range at other weights
+  Vector compress(const CompressedDirection& V) const {
+    Vector x(size_);
     for (int k = 1; k <= net_.depth(); ++k) {
-      const Eigen::Map<const RowMatrix> Vk(V + net_.weights[k], net_.rows(k), net_.cols(k));
-      x.segment(alpha_[k - 1], net_.rows(k)) = Vk * vhat(k - 1);
-      x.segment(beta_[k - 1], net_.cols(k)) = Vk.transpose() * uhat(k);
+      const int rows = net_.rows(k), cols = net_.cols(k);
+      const auto alpha = V.coordinates.segment(alpha_[k - 1], rows);
+      const auto beta = V.coordinates.segment(beta_[k - 1], cols);
+      const auto left = V.uhat.segment(net_.vectors[k], rows);
+      const auto right = V.vhat.segment(net_.vectors[k - 1], cols);
+      x.segment(alpha_[k - 1], rows) = alpha * right.dot(vhat(k - 1)) + left * beta.dot(vhat(k - 1));
+      x.segment(beta_[k - 1], cols) = right * alpha.dot(uhat(k)) + beta * left.dot(uhat(k));
     }
     project(x);
+    return x;
+  }
+
+  // beta_k = |u_k| A_k x_0 and alpha_k = 0, A_k = W_{k-1} .. W_1: the gradient of x_0 . w(W)
+  Vector gradient_of_map(const Eigen::Ref<const Vector>& x_0) {
+    part(dv_, 0) = x_0;
+    landscape_.push(dv_.data());
+    Vector x = Vector::Zero(size_);
+    for (int k = 1; k <= net_.depth(); ++k) {
+      x.segment(beta_[k - 1], net_.cols(k)) = norm_u_[k] * part(dv_, k - 1);
+    }
+    return x;
   }
 
   // Orthonormal columns (size, dimension) that span the subspace
@@ -139,23 +191,29 @@ class CompressedHessian {
     return (H + H.transpose()) / 2;
   }
 
-  // A unit direction V (P,) orthogonal to the range: in some layer x y^T, x orthogonal to u_k and y
-  // to v_{k-1}. It exists where P > dimension.
-  void null_direction(double* V) const {
+  // The unit direction V (P,), of the P - dimension that are orthogonal to each other and to the
+  // range: in some layer x y^T, x orthogonal to u_k and y to v_{k-1}.
+  void null_direction(Index index, double* V) const {
     std::fill(V, V + net_.parameters, 0.0);
     for (int k = 1; k <= net_.depth(); ++k) {
       const int rows = net_.rows(k), cols = net_.cols(k);
-      if ((norm_u_[k] > 0 && rows == 1) || (norm_v_[k - 1] > 0 && cols == 1)) continue;
+      const int left = rows - (norm_u_[k] > 0 ? 1 : 0), right = cols - (norm_v_[k - 1] > 0 ? 1 : 0);
+      const Index here = Index(left) * right;
+      if (index >= here) {
+        index -= here;
+        continue;
+      }
       Eigen::Map<RowMatrix> Vk(V + net_.weights[k], rows, cols);
-      Vk = complement(uhat(k)).col(rows - 1) * complement(vhat(k - 1)).col(cols - 1).transpose();
+      Vk = complement(uhat(k)).col(rows - 1 - index / right) *
+           complement(vhat(k - 1)).col(cols - 1 - index % right).transpose();
       return;
     }
   }
 
  private:
   // xhat = x / |x|, or zero where |x| is too small to be divided by; returns |x| or zero
-  double normalize(const Number* x, int k, Vector& xhat) const {
-    const Eigen::Map<const Vector> vector(reinterpret_cast<const double*>(x), net_.widths[k]);
+  double normalize(const double* x, int k, Vector& xhat) const {
+    const Eigen::Map<const Vector> vector(x, net_.widths[k]);
     const double norm = vector.stableNorm();
     if (!(norm >= std::numeric_limits<double>::min())) return 0;
     part(xhat, k) = vector / norm;
@@ -183,17 +241,13 @@ class CompressedHessian {
   Eigen::VectorBlock<const Vector> vhat(int k) const {
     return vhat_.segment(net_.vectors[k], net_.widths[k]);
   }
-  const Number* layer(int k) const { return landscape_.weights() + net_.weights[k]; }
-  Number* number(Vector& x, int k) const {
-    return reinterpret_cast<Number*>(x.data() + net_.vectors[k]);
-  }
 
-  const Landscape<Number>& landscape_;
+  Landscape& landscape_;
   const Layout& net_;
   Index size_ = 0, dimension_ = 0;
   std::vector<Index> alpha_, beta_;  // offsets of alpha_k and beta_k at [k - 1]
   Vector uhat_, vhat_, du_, dv_;     // a vector of each width, one after another
-  std::vector<double> norm_u_, norm_v_;
+  std::vector<double> norm_u_, norm_v_, inner_;
 };
 
 }  // namespace deeplinear

@@ -1,5 +1,5 @@
-// The runs of one thread: a pack of lanes, each of which takes the next run when its own has
-// finished.
+// The runs of one team of threads: a pack of lanes, each of which takes the next run when its own
+// has finished.
 #pragma once
 
 #include <algorithm>
@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "coordination.hpp"
+#include "lane_weights.hpp"
 #include "memory.hpp"
+#include "range.hpp"
 #include "recorder.hpp"
 #include "stepper.hpp"
 
@@ -21,18 +23,18 @@ class Ensemble {
   using Scalar = typename P::Scalar;
   static constexpr int lanes = P::lanes;
 
-  Ensemble(const Problem& problem, const Plan& plan, const Tableau& tableau, Scalar* weights,
-           const Records& records, Outcome& outcome, Coordination& shared, bool calling_thread)
+  Ensemble(const Problem& problem, const Plan& plan, const Tableau& tableau, Team& team,
+           Scalar* weights, const Records& records, Outcome& outcome, Coordination& shared,
+           bool calling_thread)
       : problem_(problem),
         plan_(plan),
-        recorder_(problem, plan, records, [this] { return poll(); }),
-        stages_(problem, tableau),
-        W_(problem.net.parameters, zero<P>()),
+        recorder_(problem, plan, records, team, [this] { return poll(); }),
+        stages_(problem, tableau, team),
+        lane_weights_(problem.net),
         weights_(weights),
         outcome_(outcome),
         shared_(shared),
         calling_thread_(calling_thread),
-        probed_(problem.net.parameters),
         steps_between_polls_(std::max<std::int64_t>(1, 50000 / problem.net.parameters)) {}
 
   const auto& recorder() const { return recorder_; }
@@ -73,25 +75,35 @@ class Ensemble {
     Lane& lane = lanes_[i] = Lane{};
     lane.run = shared_.stopped() ? -1 : shared_.next_run();
     const bool runs = lane.run >= 0;
-    const Scalar* from = runs ? weights_ + lane.run * problem_.net.parameters : nullptr;
-    for (auto& w : W_) w.set_lane(i, runs ? *from++ : Scalar(0));
+    lane_weights_.load(i, runs ? weights_of(lane.run) : nullptr);
     running_.set_lane(i, Scalar(runs));
     return runs;
   }
 
   void finish(int i, Status status) {
     Lane& lane = lanes_[i];
-    Scalar* to = weights_ + lane.run * problem_.net.parameters;
-    for (const auto& w : W_) *to++ = w.lane(i);
+    lane_weights_.store(stages_, i, weights_of(lane.run));
     outcome_.status[lane.run] = status;
     outcome_.last_step[lane.run] = lane.steps;
     shared_.advance(1 - lane.reported);
   }
 
   // The status that a lane has if it stops here.
-  Status status_of(double excess) const {
+  Status status_of(int i, double excess) {
+    if constexpr (!Landscape::by_samples) {
+      const bool at_start = lanes_[i].steps == 0 && lanes_[i].time == 0;
+      const RangeFailure failure =
+          at_start ? stages_.range_failure(W(), i, std::isfinite(excess)) : RangeFailure{};
+      if (failure.kind != RangeFailure::none) {
+        outcome_.out_of_range[lanes_[i].run] = failure.layer;
+        return failure.kind == RangeFailure::overflow ? Status::overflowed : Status::underflowed;
+      }
+    }
     if (!std::isfinite(excess)) return Status::diverged;
     return converged(excess) ? Status::converged : Status::completed;
+  }
+  static bool has_values(Status status) {
+    return status != Status::diverged && status != Status::overflowed;
   }
   bool converged(double excess) const {
     return plan_.tolerance > 0 && Scalar(excess) <= Scalar(plan_.tolerance);
@@ -103,10 +115,9 @@ class Ensemble {
     if constexpr (!Landscape::by_samples) {
       recorder_.write_map(run, slot, values.squared_distance.lane(i), values.test_excess.lane(i));
     }
-    if (!recorder_.wants_probes()) return;
-    std::transform(W_.begin(), W_.end(), probed_.begin(),
-                   [i](const P& w) { return double(w.lane(i)); });
-    recorder_.write_probes(run, slot, probed_.data());
+    if (recorder_.wants_probes()) {
+      recorder_.write_probes(run, slot, lane_weights_.of_lane(stages_, i));
+    }
   }
 
   Mask<P> running() const { return P(Scalar(0.5)) < running_; }
@@ -114,7 +125,18 @@ class Ensemble {
     return std::any_of(lanes_, lanes_ + lanes, [](const Lane& lane) { return lane.run >= 0; });
   }
 
+  P* W() { return lane_weights_.data(); }
   bool poll() { return shared_.poll(calling_thread_); }
+
+  // Within a step, whose stages leave the weights as they are; where one of them takes long.
+  bool stop_between_stages() { return Stages::in_place && poll(); }
+
+  // Leaves the runs that have not finished where they are.
+  void abandon() {
+    for (int i = 0; i < lanes; ++i) {
+      if (lanes_[i].run >= 0) finish(i, Status::unfinished);
+    }
+  }
 
   // Looks at the clock and the wish to stop once in a while; share(lane) is the part of its run
   // that a lane has done.
@@ -135,17 +157,17 @@ class Ensemble {
   const Plan& plan_;
   Recorder<Landscape> recorder_;
   Stages stages_;
-  AlignedVector<P> W_;
+  LaneWeights<Stages> lane_weights_;
   Lane lanes_[lanes];
-  AlignedVector<double>& probed() { return probed_; }
 
  private:
+  Scalar* weights_of(std::int64_t run) { return weights_ + run * problem_.net.parameters; }
+
   Scalar* weights_;  // (runs, P)
   P running_ = zero<P>();
   Outcome& outcome_;
   Coordination& shared_;
   const bool calling_thread_;
-  AlignedVector<double> probed_;
   const std::int64_t steps_between_polls_;
   std::int64_t steps_since_poll_ = 0;
 };

@@ -13,7 +13,6 @@ class FixedSteps : Ensemble<Stages> {
   using Base::plan_;
   using Base::problem_;
   using Base::stages_;
-  using Base::W_;
   using typename Base::Lane;
   using typename Base::P;
   using typename Base::RiskValues;
@@ -34,9 +33,9 @@ class FixedSteps : Ensemble<Stages> {
       if (Base::stop_requested([this](const Lane& lane) {
             return double(lane.steps + uncounted_) / double(plan_.steps[lane.run]);
           })) {
-        return;
+        return abandon();
       }
-      P excess = stages_.start(W_.data());
+      P excess = stages_.start(Base::W());
       const auto stops = [&] {
         return Mask<P>(Base::running() & ((excess <= threshold) | !finite(excess)));
       };
@@ -48,24 +47,31 @@ class FixedSteps : Ensemble<Stages> {
           if (lane.run >= 0) countdown = std::min(countdown, lane.next - lane.steps);
         }
         if (!restarted) break;
-        excess = stages_.start(W_.data());
+        excess = stages_.start(Base::W());
       }
-      step();
+      if (!step()) return abandon();
       ++uncounted_;
     }
   }
 
  private:
-  // W at the next step, after the start of this one
-  void step() {
+  // W at the next step, after the start of this one; false where it was stopped on the way.
+  bool step() {
     if (plan_.method == Method::euler) {
-      stages_.descend(W_.data(), step_);
-      return;
+      stages_.descend(Base::W(), step_);
+      return true;
     }
-    for (int s = 0; s < stages_.tableau().stages; ++s) stages_.evaluate(W_.data(), s, step_);
-    stages_.with_rows(stages_.tableau().b, step_, [&](auto&& rows) {
-      add_rows(problem_.net, W_.data(), rows, Base::running());
-    });
+    for (int s = 0; s < stages_.tableau().stages; ++s) {
+      stages_.evaluate(Base::W(), s, step_);
+      if (Base::stop_between_stages()) return false;
+    }
+    stages_.advance(Base::W(), step_, Base::running());
+    return true;
+  }
+
+  void abandon() {
+    for (Lane& lane : lanes_) lane.steps += uncounted_;
+    Base::abandon();
   }
 
   bool start(int i) {
@@ -85,14 +91,14 @@ class FixedSteps : Ensemble<Stages> {
       const Lane& lane = lanes_[i];
       if (lane.run < 0) continue;
       const std::int64_t n = lane.steps, steps = plan_.steps[lane.run];
-      const Status status = Base::status_of(excess.lane(i));
+      const Status status = Base::status_of(i, excess.lane(i));
       const bool last = n == steps, ended = last || status != Status::completed;
       if (!ended && n < lane.next) continue;
       // A run that stops between two records fills the later one.
       const std::int64_t slot =
           last ? plan_.records - 1 : (every > 0 ? (n + every - 1) / every : std::int64_t(n > 0));
       const bool due = n == 0 || (every > 0 && n % every == 0);
-      if (status != Status::diverged && (due || ended)) Base::record(i, slot, values);
+      if (Base::has_values(status) && (due || ended)) Base::record(i, slot, values);
       if (!ended) {
         schedule(i);
         continue;

@@ -18,12 +18,11 @@ class FullHessian {
   Index size() const { return landscape_.problem().net.parameters; }
   Index dimension() const { return size(); }
   void project(Eigen::Ref<Vector>) const {}
+  Team& team() { return alone_; }
 
   // y = H x
   void apply(const Eigen::Ref<const Vector>& x, Eigen::Ref<Vector> y) {
-    using Number = SampleLandscape::Number;
-    landscape_.hessian_vector_product(reinterpret_cast<const Number*>(x.data()),
-                                      reinterpret_cast<Number*>(y.data()));
+    landscape_.hessian_vector_product(x.data(), y.data());
   }
 
   Matrix basis() const { return Matrix::Identity(size(), size()); }
@@ -50,6 +49,7 @@ class FullHessian {
 
  private:
   SampleLandscape& landscape_;
+  Team alone_{1};
 };
 
 }  // namespace deeplinear

@@ -1,19 +1,17 @@
-// The threads of a simulation, each with a group of lanes.
+// The threads of a simulation, in teams that each have a group of lanes.
 #pragma once
-
-#ifdef _OPENMP
-#include <omp.h>
-#endif
 
 #include <atomic>
 #include <chrono>
-#include <exception>
+#include <mutex>
 #include <thread>
 
 #include "adaptive_steps.hpp"
 #include "chain_stages.hpp"
 #include "fixed_steps.hpp"
+#include "parallel.hpp"
 #include "sample_stages.hpp"
+#include "wide_stages.hpp"
 
 namespace deeplinear {
 
@@ -23,43 +21,36 @@ Outcome run_groups(const Problem& problem, const Plan& plan, Scalar* weights,
   Outcome outcome;
   outcome.status.assign(plan.runs, Status::unfinished);
   outcome.last_step.assign(plan.runs, 0);
+  outcome.out_of_range.assign(plan.runs, 0);
   Coordination shared(plan.runs, monitor);
-  std::exception_ptr failure;
+  std::mutex mutex;
+  const int teams = int(std::min<std::int64_t>(plan.threads, plan.runs));
+  const int useful = plan.wide ? WideChain<Scalar>::most_useful_threads(problem.net) : 1;
+  const int threads = std::min(plan.threads, teams * useful);
   std::atomic<int> working{0};
-  const auto work = [&](bool calling_thread) {
+  with_teams(teams, threads, [&](int index, Team& team) {
     ++working;
+    std::exception_ptr failure;
     try {
-      Group group(problem, plan, weights, records, outcome, shared, calling_thread);
+      Group group(problem, plan, team, weights, records, outcome, shared, index == 0);
       group.run();
-#pragma omp critical(deeplinear_outcome)
-      {
-        const auto& recorder = group.recorder();
-        outcome.sharpness_residual =
-            std::max(outcome.sharpness_residual, recorder.largest_residual());
-        outcome.unconverged += recorder.unconverged();
-      }
+      const std::lock_guard lock(mutex);
+      const auto& recorder = group.recorder();
+      outcome.sharpness_residual =
+          std::max(outcome.sharpness_residual, recorder.largest_residual());
+      outcome.unconverged += recorder.unconverged();
     } catch (...) {
-#pragma omp critical(deeplinear_outcome)
       failure = std::current_exception();
       shared.stop();
     }
     --working;
     // The calling thread answers for the others until they are done.
-    while (calling_thread && working > 0) {
+    while (index == 0 && working > 0) {
       shared.poll(true);
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
-  };
-  const int threads = int(std::min<std::int64_t>(plan.threads, plan.runs));
-#pragma omp parallel num_threads(threads)
-  {
-#ifdef _OPENMP
-    work(omp_get_thread_num() == 0);
-#else
-    work(true);
-#endif
-  }
-  if (failure) std::rethrow_exception(failure);
+    if (failure) std::rethrow_exception(failure);
+  });
   outcome.interrupted = shared.stopped();
   return outcome;
 }
@@ -96,6 +87,13 @@ inline constexpr int packs_per_register = 1;
 template <class Scalar>
 Outcome simulate(const Problem& problem, const Plan& plan, Scalar* weights, const Records& records,
                  const Monitor& monitor) {
+  if (plan.wide) {
+    if (plan.method == Method::dopri5) {
+      return run_groups<AdaptiveSteps<WideStages<Scalar>>>(problem, plan, weights, records,
+                                                           monitor);
+    }
+    return run_groups<FixedSteps<WideStages<Scalar>>>(problem, plan, weights, records, monitor);
+  }
   constexpr int native = native_lanes<Scalar>, wide = registers_per_pack * native;
   // Alone on its thread a run gains nothing from idle lanes beside it, which cost memory.
   const bool alone = plan.runs <= plan.threads;

@@ -1,7 +1,7 @@
-// Lanczos with full reorthogonalization:  H Q = Q T + beta q e^T,  Q^T Q = I,  T tridiagonal.
+// Lanczos with full reorthogonalization and thick restarts:  H Q = Q T + beta q e^T,  Q^T Q = I.
 //
-// An operator has size(), dimension() of the subspace it acts on, project(x) onto that subspace and
-// apply(x, y).
+// An operator has size(), dimension() of the subspace it acts on, project(x) onto that subspace,
+// apply(x, y), and the team of threads that works on it.
 #pragma once
 
 #include <algorithm>
@@ -11,7 +11,9 @@
 #include <limits>
 
 #include <Eigen/Core>
+#include <Eigen/Eigenvalues>
 
+#include "basis.hpp"
 #include "tridiagonal.hpp"
 
 namespace deeplinear {
@@ -22,114 +24,185 @@ struct Eigenpair {
   std::int64_t products = 0;
   bool converged = false;  // residual <= tolerance |value|, or at the level of rounding of |H|
   Eigen::VectorXd vector;  // x (size,)
+  Eigen::VectorXd next;    // a guess of the eigenvector after it; may be empty
 };
 
 struct LanczosOptions {
   bool largest = true;
   double tolerance = 1e-8;
   std::int64_t max_products = 10000;
-  Eigen::Index max_basis = 256;                 // then it restarts from its best vector
+  Eigen::Index max_basis = 256;                 // then it restarts from its best vectors
   const Eigen::VectorXd* start = nullptr;       // (size,)
+  const Eigen::MatrixXd* locked = nullptr;      // orthonormal eigenvectors to leave out, as columns
   std::function<bool()> interrupted = nullptr;  // looked at before every product
 };
 
-// Numbers in [-1, 1) that depend on their place alone (SplitMix64).
-inline void fill_pseudorandom(Eigen::Ref<Eigen::VectorXd> x) {
-  for (Eigen::Index i = 0; i < x.size(); ++i) {
-    std::uint64_t z = (std::uint64_t(i) + 1) * 0x9E3779B97F4A7C15u;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    x[i] = double((z ^ (z >> 31)) >> 11) * 0x1p-52 - 1;
+template <class Operator>
+class Lanczos {
+  using Vector = Eigen::VectorXd;
+  using Matrix = Eigen::MatrixXd;
+  using Index = Eigen::Index;
+
+ public:
+  Lanczos(Operator& H, const LanczosOptions& options)
+      : H_(H),
+        options_(options),
+        locked_(options.locked ? options.locked->cols() : 0),
+        dimension_(H.dimension() - locked_),
+        capacity_(std::min(options.max_basis, dimension_)),
+        Q_(H.team(), H.size(), locked_ + std::min<Index>(capacity_, 32)),
+        sign_(options.largest ? 1 : -1),
+        w_(H.size()),
+        x_(H.size()) {
+    if (locked_ > 0) Q_.columns().leftCols(locked_) = *options.locked;
   }
-}
+
+  Eigenpair run() {
+    set_start();
+    Q_.set(locked_, x_);
+    // With restarts T is no longer tridiagonal, but diagonal in what was kept, with a border.
+    Matrix T = Matrix::Zero(capacity_, capacity_);
+    Index kept = 0;
+    for (Index j = 0; !stopped(); ++j) {
+      extend(T, j);
+      const bool exhausted = beta_ <= 16 * epsilon * norm_ || j + 1 == dimension_;
+      const bool full = j + 1 == capacity_;
+      if (exhausted || full || (j - kept) % 3 == 2) {
+        find_ritz_vectors(T, j, kept > 0 || full);
+        const double estimate = beta_ * std::abs(ritz_(j, ritz_.cols() - 1));
+        const double goal =
+            std::max(options_.tolerance * std::abs(ritz_value_), 8 * epsilon * norm_);
+        if (exhausted || estimate <= 0.5 * goal) {
+          next_ = w_;
+          x_.noalias() = Q_.combination(locked_, ritz_.rightCols(1));
+          x_.normalize();
+          if (accept() || exhausted) {
+            if (ritz_.cols() > 1) {
+              best_.next = Q_.combination(locked_, ritz_.col(ritz_.cols() - 2));
+            }
+            return best_;
+          }
+          w_.swap(next_);
+        }
+        if (full) {
+          kept = restart(T, j);
+          j = kept - 1;
+        }
+      }
+      Q_.set(locked_ + j + 1, w_, 1 / beta_);
+    }
+    if (best_.vector.size() == 0) accept();
+    return best_;
+  }
+
+ private:
+  static constexpr double epsilon = std::numeric_limits<double>::epsilon();
+
+  bool stopped() const {
+    return best_.products >= options_.max_products ||
+           (options_.interrupted && options_.interrupted());
+  }
+
+  // A share of the pseudorandom vector keeps every eigenvector within reach of an unlucky start.
+  void set_start() {
+    fill_pseudorandom(x_);
+    clean(x_);
+    x_.normalize();
+    if (!options_.start) return;
+    Vector given = *options_.start;
+    clean(given);
+    if (const double norm = given.stableNorm(); norm > 0) x_ = given / norm + 1e-3 * x_;
+    x_.normalize();
+  }
+
+  // Onto the subspace, without the locked vectors
+  void clean(Vector& x) {
+    H_.project(x);
+    if (locked_ == 0) return;
+    for (int pass = 0; pass < 2; ++pass) Q_.orthogonalize(x, locked_);
+    H_.project(x);
+  }
+
+  // w = sign H x
+  void multiply(const Eigen::Ref<const Vector>& x) {
+    H_.apply(x, w_);
+    if (sign_ < 0) w_ = -w_;
+    ++best_.products;
+  }
+
+  // Fills best from the unit vector x; true where it is good enough.
+  bool accept() {
+    multiply(x_);
+    const double value = x_.dot(w_);
+    best_.residual = (w_ - value * x_).norm();
+    best_.value = sign_ * value;
+    best_.vector = x_;
+    best_.converged =
+        best_.residual <= std::max(options_.tolerance * std::abs(value), 16 * epsilon * norm_);
+    return best_.converged;
+  }
+
+  // w = H q_j without its part along the basis; column j of T, and beta = |w|.
+  void extend(Matrix& T, Index j) {
+    multiply(Q_.columns().col(locked_ + j));
+    const double before_all = Q_.norm(w_);
+    // Again where w lost half of its norm: twice is enough (Kahan and Parlett).
+    bool first = true;
+    for (double before = before_all, after = 0;; before = after) {
+      const Vector& coefficients = Q_.orthogonalize(w_, locked_ + j + 1);
+      if (first) {
+        T.col(j).head(j + 1) = coefficients.tail(j + 1);
+        T.row(j).head(j + 1) = coefficients.tail(j + 1).transpose();
+      }
+      first = false;
+      after = Q_.norm(w_);
+      if (!(after <= 0.5 * before) || after <= 4 * epsilon * norm_) break;
+    }
+    // What rounding left outside the subspace would grow to a direction of its own as w shrinks.
+    H_.project(w_);
+    beta_ = Q_.norm(w_);
+    norm_ = std::max(norm_, before_all);
+    betas_.conservativeResize(std::max<Index>(betas_.size(), j + 1));
+    betas_[j] = beta_;
+  }
+
+  // The best Ritz pair, last, and with all set the others before it, ascending
+  void find_ritz_vectors(const Matrix& T, Index j, bool all) {
+    if (all || options_.locked) {
+      const Eigen::SelfAdjointEigenSolver<Matrix> eigen(T.topLeftCorner(j + 1, j + 1));
+      ritz_values_ = eigen.eigenvalues();
+      ritz_value_ = ritz_values_[j];
+      ritz_ = eigen.eigenvectors();
+    } else {
+      const RitzPair pair = largest_ritz_pair(T.diagonal().head(j + 1), betas_.head(j));
+      ritz_value_ = pair.value;
+      ritz_ = pair.vector;
+    }
+  }
+
+  // Keeps the best Ritz vectors as a new basis; returns their number.
+  Index restart(Matrix& T, Index j) {
+    const Index kept = std::max<Index>(1, std::min<Index>((j + 1) / 2, j - 1));
+    Q_.rotate(locked_, ritz_.rightCols(kept));
+    T.setZero();
+    T.diagonal().head(kept) = ritz_values_.tail(kept);
+    return kept;
+  }
+
+  Operator& H_;
+  const LanczosOptions& options_;
+  const Index locked_, dimension_, capacity_;
+  Basis Q_;
+  const double sign_;
+  Vector w_, x_, next_, betas_, ritz_values_;
+  Matrix ritz_;
+  double ritz_value_ = 0, beta_ = 0, norm_ = 0;
+  Eigenpair best_;
+};
 
 template <class Operator>
 Eigenpair extreme_eigenpair(Operator& H, const LanczosOptions& options) {
-  using Vector = Eigen::VectorXd;
-  constexpr double epsilon = std::numeric_limits<double>::epsilon();
-  const double sign = options.largest ? 1 : -1;
-  const auto dimension = H.dimension();
-  Eigenpair best;
-  Vector w(H.size()), x(H.size());
-  fill_pseudorandom(x);
-  H.project(x);
-  x.normalize();
-  if (options.start) {
-    // A share of the pseudorandom vector keeps every eigenvector within reach of an unlucky start.
-    Vector given = *options.start;
-    H.project(given);
-    if (const double norm = given.stableNorm(); norm > 0) x = given / norm + 1e-3 * x;
-    x.normalize();
-  }
-
-  double norm_H = 0;
-  const auto interrupted = [&] { return options.interrupted && options.interrupted(); };
-  // w = sign H x
-  const auto multiply = [&](const Eigen::Ref<const Vector>& q) {
-    H.apply(q, w);
-    w *= sign;
-    ++best.products;
-  };
-  // Fills best from the unit vector x; true where it is good enough.
-  const auto accept = [&] {
-    multiply(x);
-    const double value = x.dot(w);
-    best.residual = (w - value * x).norm();
-    best.value = sign * value;
-    best.vector = x;
-    best.converged =
-        best.residual <= std::max(options.tolerance * std::abs(value), 16 * epsilon * norm_H);
-    return best.converged;
-  };
-
-  const auto capacity = std::min<Eigen::Index>(options.max_basis, dimension);
-  Eigen::MatrixXd Q(H.size(), std::min<Eigen::Index>(capacity, 32));
-  Vector a(capacity), b(capacity), coefficients;
-  while (best.products < options.max_products) {  // restarts
-    Q.col(0) = x;
-    for (Eigen::Index j = 0; j < capacity; ++j) {
-      if (interrupted() || best.products >= options.max_products) break;
-      multiply(Q.col(j));
-      a[j] = Q.col(j).dot(w);
-      const auto basis = Q.leftCols(j + 1);
-      // w -= Q Q^T w, again where it lost half of its norm: twice is enough (Kahan and Parlett).
-      for (double before = w.norm(), after = 0;; before = after) {
-        coefficients.noalias() = basis.transpose() * w;
-        w.noalias() -= basis * coefficients;
-        after = w.norm();
-        if (!(after <= 0.5 * before) || after <= 4 * epsilon * norm_H) break;
-      }
-      // What rounding left outside the subspace would grow to a direction of its own as w shrinks.
-      H.project(w);
-      b[j] = w.norm();
-      norm_H = std::max(norm_H, std::abs(a[j]) + b[j] + (j > 0 ? b[j - 1] : 0));
-
-      // The Krylov space is invariant: it holds every eigenvalue, the start having a part in every
-      // eigenspace.
-      const bool exhausted = b[j] <= 16 * epsilon * norm_H || j + 1 == dimension;
-      if (exhausted || j + 1 == capacity || j % 3 == 2) {
-        const RitzPair ritz = largest_ritz_pair(a.head(j + 1), b.head(j));
-        const double estimate = b[j] * std::abs(ritz.vector[j]);
-        const double goal =
-            std::max(options.tolerance * std::abs(ritz.value), 8 * epsilon * norm_H);
-        if (exhausted || j + 1 == capacity || estimate <= 0.5 * goal) {
-          const Vector next = w;
-          x.noalias() = Q.leftCols(j + 1) * ritz.vector;
-          x.normalize();
-          if (accept() || exhausted) return best;
-          w = next;
-        }
-      }
-      if (j + 1 < capacity) {
-        if (j + 1 == Q.cols())
-          Q.conservativeResize(Eigen::NoChange, std::min(capacity, 2 * Q.cols()));
-        Q.col(j + 1) = w / b[j];
-      }
-    }
-    if (interrupted()) break;
-  }
-  if (best.vector.size() == 0) accept();
-  return best;
+  return Lanczos<Operator>(H, options).run();
 }
 
 }  // namespace deeplinear

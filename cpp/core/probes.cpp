@@ -4,8 +4,6 @@
 
 #include <Eigen/SVD>
 
-#include "landscape.hpp"
-
 namespace deeplinear {
 namespace {
 
@@ -27,22 +25,18 @@ LayerSpectrum layer_spectrum(const Eigen::Ref<const RowMatrix>& W) {
   return spectrum;
 }
 
-Eigen::Map<const RowMatrix> layer(const Layout& net, const double* weights, int k) {
-  return {weights + net.weights[k], net.rows(k), net.cols(k)};
-}
-
 }  // namespace
 
-std::vector<LayerSpectrum> layer_spectra(const Layout& net, const double* weights) {
+std::vector<LayerSpectrum> layer_spectra(const Layout& net, const Weights& weights) {
   std::vector<LayerSpectrum> spectra;
-  for (int k = 1; k <= net.depth(); ++k) spectra.push_back(layer_spectrum(layer(net, weights, k)));
+  for (int k = 1; k <= net.depth(); ++k) spectra.push_back(layer_spectrum(weights.layer(net, k)));
   return spectra;
 }
 
-double balancedness(const Layout& net, const double* weights) {
+double balancedness(const Layout& net, const Weights& weights) {
   double largest = 0;
   for (int k = 1; k < net.depth(); ++k) {
-    const auto lower = layer(net, weights, k), upper = layer(net, weights, k + 1);
+    const RowMatrix lower = weights.layer(net, k), upper = weights.layer(net, k + 1);
     const Eigen::MatrixXd difference = upper.transpose() * upper - lower * lower.transpose();
     largest = std::max(largest, difference.norm());
   }

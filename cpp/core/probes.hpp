@@ -6,7 +6,7 @@
 
 #include <Eigen/Core>
 
-#include "layout.hpp"
+#include "landscape.hpp"
 
 namespace deeplinear {
 
@@ -16,7 +16,7 @@ struct LayerSpectrum {
   Eigen::VectorXd left, right;
 };
 
-std::vector<LayerSpectrum> layer_spectra(const Layout& net, const double* weights);
+std::vector<LayerSpectrum> layer_spectra(const Layout& net, const Weights& weights);
 
 // sigma_2 / sigma_1, zero for a layer that is zero or has one singular value
 inline double rank_one_gap(const LayerSpectrum& spectrum) {
@@ -29,6 +29,6 @@ inline double alignment(const LayerSpectrum& lower, const LayerSpectrum& upper) 
 }
 
 // max_k |W_{k+1}^T W_{k+1} - W_k W_k^T| (Frobenius), zero for a single layer
-double balancedness(const Layout& net, const double* weights);
+double balancedness(const Layout& net, const Weights& weights);
 
 }  // namespace deeplinear

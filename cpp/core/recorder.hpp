@@ -11,19 +11,17 @@
 
 namespace deeplinear {
 
-// One per thread. A slot is a record of a run; weights are float64 (P,).
+// One per team. A slot is a record of a run.
 template <class Landscape>
 class Recorder {
  public:
-  using Number = Pack<double, 1>;
-
-  Recorder(const Problem& problem, const Plan& plan, const Records& records,
+  Recorder(const Problem& problem, const Plan& plan, const Records& records, Team& team,
            std::function<bool()> interrupted)
       : problem_(problem),
         plan_(plan),
         records_(records),
         interrupted_(std::move(interrupted)),
-        landscape_(problem) {}
+        landscape_(problem, team) {}
 
   // Whether something is asked for that a step does not compute on its way.
   bool wants_probes() const {
@@ -42,11 +40,11 @@ class Recorder {
     put(records_.test_risk, run, slot, problem_.risk.test.at_minimizer + test_excess);
   }
 
-  void write_probes(std::int64_t run, std::int64_t slot, const double* weights) {
+  void write_probes(std::int64_t run, std::int64_t slot, const Weights& weights) {
     const Layout& net = problem_.net;
     const bool eigenvalues = records_.sharpness || records_.lowest_eigenvalue;
     if (eigenvalues || Landscape::by_samples) {
-      landscape_.evaluate(reinterpret_cast<const Number*>(weights));
+      landscape_.evaluate(weights);
     }
     if constexpr (Landscape::by_samples) {
       if (records_.distance) put(records_.distance, run, slot, landscape_.squared_distance());
@@ -55,6 +53,7 @@ class Recorder {
     if (eigenvalues) {
       write_eigenvalue(records_.sharpness, run, slot, true);
       write_eigenvalue(records_.lowest_eigenvalue, run, slot, false);
+      if (plan_.wide) guess_run_ = run;
     }
     if (records_.layer_norm || records_.rank_one_gap || records_.alignment) {
       const auto spectra = layer_spectra(net, weights);
@@ -73,9 +72,9 @@ class Recorder {
   }
 
   // Everything at once, for weights that no step holds (dense output).
-  void write_all(std::int64_t run, std::int64_t slot, const double* weights) {
-    landscape_.evaluate(reinterpret_cast<const Number*>(weights));
-    write_risk(run, slot, landscape_.excess().lane(0));
+  void write_all(std::int64_t run, std::int64_t slot, const Weights& weights) {
+    landscape_.evaluate(weights);
+    write_risk(run, slot, landscape_.excess());
     if constexpr (!Landscape::by_samples) {
       const auto& risk = landscape_.risk();
       write_map(run, slot, risk.squared_distance().lane(0),
@@ -119,7 +118,10 @@ class Recorder {
     options.largest = largest;
     options.tolerance = recorded_tolerance;
     options.interrupted = interrupted_;
-    const Sharpness result = extreme_eigenvalue(landscape_, options);
+    Direction& guess = guess_[largest ? 1 : 0];
+    const bool follows = guess_run_ == run;
+    Sharpness result = extreme_eigenvalue(landscape_, options, follows ? &guess : nullptr);
+    if (plan_.wide) guess = std::move(result.vector);
     put(array, run, slot, result.value);
     if (!result.converged) ++unconverged_;
     if (largest && result.value != 0) {
@@ -132,6 +134,9 @@ class Recorder {
   const Records& records_;
   std::function<bool()> interrupted_;
   Landscape landscape_;
+  // Along a run of a large network an eigenvector is the first guess of the next.
+  Direction guess_[2];
+  std::int64_t guess_run_ = -1;
   double largest_residual_ = 0;
   std::int64_t unconverged_ = 0;
 };

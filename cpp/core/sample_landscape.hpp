@@ -16,12 +16,12 @@ namespace deeplinear {
 
 class SampleLandscape {
  public:
-  using Number = Pack<double, 1>;
   using Matrix = Eigen::MatrixXd;
   using Vector = Eigen::VectorXd;
   static constexpr bool by_samples = true;
 
-  explicit SampleLandscape(const Problem& problem)
+  // Of one thread, whatever the team
+  SampleLandscape(const Problem& problem, Team&)
       : problem_(problem),
         net_(problem.net),
         p_(Eigen::Map<const Vector>(problem.readout.data(), Eigen::Index(problem.readout.size()))),
@@ -29,9 +29,9 @@ class SampleLandscape {
     layers_[0].A = inputs(problem.samples.train);
   }
 
-  // W (P,) must outlive what is asked for next.
-  void evaluate(const Number* W) {
-    W_ = reinterpret_cast<const double*>(W);
+  // The weights must outlive what is asked for next; no terms wait to be added to them.
+  void evaluate(const Weights& W) {
+    W_ = W.values;
     const int depth = net_.depth();
     for (int k = 1; k < depth; ++k) {
       Layer& layer = layers_[k];
@@ -55,7 +55,7 @@ class SampleLandscape {
   }
 
   const Problem& problem() const { return problem_; }
-  Number excess() const { return Number(risk_ - problem_.risk.minimum); }
+  double excess() const { return risk_ - problem_.risk.minimum; }
 
   // False where a product of the layers overflows.
   bool finite() const {
@@ -64,7 +64,7 @@ class SampleLandscape {
     return all;
   }
 
-  void gradient(Number* out) const {
+  void gradient(double* out) const {
     const int depth = net_.depth();
     for (int k = 1; k < depth; ++k) {
       entries(out, k).noalias() = layers_[k].D * layers_[k - 1].A.transpose();
@@ -79,8 +79,7 @@ class SampleLandscape {
   //   B'_{L-1} = q' g^T + q g'^T,   D'_k = s'(Z_k) o B'_k + s''(Z_k) o Z'_k o B_k,
   //   B'_{k-1} = V_k^T D_k + W_k^T D'_k,
   //   (H V)_k = D'_k A_{k-1}^T + D_k A'_{k-1}^T,   (H V)_L = p (A_{L-1} g' + A'_{L-1} g)^T.
-  void hessian_vector_product(const Number* direction, Number* out) {
-    const auto* V = reinterpret_cast<const double*>(direction);
+  void hessian_vector_product(const double* V, double* out) {
     const int depth = net_.depth();
     for (int k = 1; k < depth; ++k) {
       Layer& layer = layers_[k];
@@ -159,8 +158,8 @@ class SampleLandscape {
     return {from + net_.weights[k], net_.rows(k), net_.cols(k)};
   }
   Eigen::Map<const RowMatrix> weights(int k) const { return matrix(W_, k); }
-  Eigen::Map<RowMatrix> entries(Number* to, int k) const {
-    return {reinterpret_cast<double*>(to) + net_.weights[k], net_.rows(k), net_.cols(k)};
+  Eigen::Map<RowMatrix> entries(double* to, int k) const {
+    return {to + net_.weights[k], net_.rows(k), net_.cols(k)};
   }
 
   // A = s(Z) in place of Z, and its derivatives

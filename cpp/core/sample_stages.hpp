@@ -16,8 +16,9 @@ class SampleStages {
   using Scalar = typename P::Scalar;
   using Landscape = SampleLandscape;
   using Index = Layout::Index;
+  static constexpr bool in_place = false;
 
-  SampleStages(const Problem& problem, const Tableau& tableau)
+  SampleStages(const Problem& problem, const Tableau& tableau, Team&)
       : net_(problem.net),
         tableau_(tableau),
         gradient_(problem),
@@ -36,8 +37,7 @@ class SampleStages {
   P evaluate(const P* W, int s, P h) {
     if (s == 0) return zero<P>();
     std::copy_n(W, net_.parameters, stage_.data());
-    with_rows(tableau_.a[s], h,
-              [&](auto&& rows) { add_rows(net_, stage_.data(), rows, zero<P>() < P(Scalar(1))); });
+    add_rows(net_, stage_.data(), rows_of(tableau_.a[s], h), zero<P>() < P(Scalar(1)));
     return gradient_(stage_.data(), K(s));
   }
 
@@ -48,15 +48,16 @@ class SampleStages {
     for (Index i = 0; i < net_.parameters; ++i) to[i] = select(mask, from[i], to[i]);
   }
 
-  template <class Coefficients, class Body>
-  void with_rows(const Coefficients& c, P h, Body body) {
-    Rows rows(net_);
-    for (int s = 0; s < tableau_.stages; ++s) {
-      if (c[s] != 0) rows.add(P(Scalar(-c[s])) * h, K(s));
-    }
-    body(rows);
+  void advance(P* W, P h, Mask<P> mask) {
+    add_rows(net_, W, rows_of(tableau_.b, h), mask);
   }
 
+  template <class Coefficients>
+  P squared_error(const P* W, const Coefficients& e, P h, P rtol, P atol) {
+    return deeplinear::squared_error(net_, W, rows_of(e, h), rtol, atol);
+  }
+
+  // w += sum_s c_s K_s of lane i, in float64
   template <class Coefficients>
   void add_to_lane(int i, const Coefficients& c, double* w) {
     for (int s = 0; s < tableau_.stages; ++s) {
@@ -92,6 +93,16 @@ class SampleStages {
     const P* gradient_[Tableau::capacity];
     Index layer_ = 0, cols_ = 0, row_ = 0;  // offsets, and columns, of where it is
   };
+
+  // -h sum_s c_s K_s
+  template <class Coefficients>
+  Rows rows_of(const Coefficients& c, P h) {
+    Rows rows(net_);
+    for (int s = 0; s < tableau_.stages; ++s) {
+      if (c[s] != 0) rows.add(P(Scalar(-c[s])) * h, K(s));
+    }
+    return rows;
+  }
 
   P* K(int s) { return K_.data() + s * net_.parameters; }
 

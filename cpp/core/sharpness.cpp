@@ -2,88 +2,257 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 
 #include <Eigen/Eigenvalues>
 
 #include "compressed.hpp"
 #include "full_hessian.hpp"
+#include "maps.hpp"
 
 namespace deeplinear {
 namespace {
 
-// Up to this dimension a dense eigensolver is as fast as Lanczos, and sees every eigenvalue.
-constexpr Eigen::Index largest_dense_dimension = 24;
+using Index = Eigen::Index;
+using Vector = Eigen::VectorXd;
+using Matrix = Eigen::MatrixXd;
 
+constexpr double epsilon = std::numeric_limits<double>::epsilon();
+
+// Up to this dimension a dense eigensolver is as fast as Lanczos, and sees every eigenvalue.
+constexpr Index largest_dense_dimension = 24;
+
+// All eigenpairs, the extreme one first
 template <class Operator>
-Eigenpair dense_extreme_eigenpair(Operator& H, bool largest) {
-  const Eigen::MatrixXd basis = H.basis();
-  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(H.matrix(basis));
-  const auto index = largest ? H.dimension() - 1 : 0;
+std::vector<Eigenpair> dense_eigenpairs(Operator& H, Index count, bool largest) {
+  const Matrix basis = H.basis();
+  const Eigen::SelfAdjointEigenSolver<Matrix> solver(H.matrix(basis));
+  std::vector<Eigenpair> pairs;
+  Vector product(H.size());
+  for (Index i = 0; i < std::min(count, H.dimension()); ++i) {
+    const Index index = largest ? H.dimension() - 1 - i : i;
+    Eigenpair pair;
+    pair.vector = basis * solver.eigenvectors().col(index);
+    H.apply(pair.vector, product);
+    pair.value = solver.eigenvalues()[index];
+    pair.residual = (product - pair.value * pair.vector).norm();
+    pair.products = (i == 0 ? H.dimension() : 0) + 1;
+    pair.converged = solver.info() == Eigen::Success;
+    pairs.push_back(std::move(pair));
+  }
+  return pairs;
+}
+
+// One after another, each without those before it: a repeated eigenvalue, of which a Krylov space
+// holds one vector alone, is found as often as it is there.
+template <class Operator>
+std::vector<Eigenpair> eigenpairs(Operator& H, Index count, LanczosOptions options,
+                                  const Vector* start) {
+  if (H.dimension() <= largest_dense_dimension) {
+    return dense_eigenpairs(H, count, options.largest);
+  }
+  std::vector<Eigenpair> pairs;
+  Matrix locked(H.size(), 0);
+  Vector guess;
+  if (start) guess = *start;
+  for (Index i = 0; i < std::min(count, H.dimension()); ++i) {
+    if (i > 0 && options.interrupted && options.interrupted()) break;
+    options.start = guess.size() > 0 ? &guess : nullptr;
+    options.locked = count > 1 ? &locked : nullptr;
+    pairs.push_back(extreme_eigenpair(H, options));
+    guess = pairs.back().next;
+    if (i + 1 == count) break;
+    locked.conservativeResize(Eigen::NoChange, i + 1);
+    locked.col(i) = pairs.back().vector;
+  }
+  std::stable_sort(pairs.begin(), pairs.end(), [&](const Eigenpair& a, const Eigenpair& b) {
+    return options.largest ? a.value > b.value : a.value < b.value;
+  });
+  return pairs;
+}
+
+// A Lanczos basis is small beside the weights, where they are large.
+Index largest_basis(Index size, Index parameters) {
+  constexpr Index numbers = Index(1) << 21;
+  return std::clamp<Index>(std::max(numbers, parameters / 8) / size, 12, 256);
+}
+
+// The largest eigenpair where the residual part of the Hessian is negligible: there
+// H = 2 J^T C J with J = dw/dW, and S = 2 lambda_max(B^T M B), M = sum_k |u_k|^2 A_k^T A_k,
+// C = B B^T, a problem of the rank of C. Nothing where that does not hold to the tolerance.
+std::optional<Eigenpair> eigenpair_at_minimizer(CompressedHessian& H, Landscape& landscape,
+                                                const LanczosOptions& options) {
+  constexpr Index largest_rank = 512;
+  constexpr int norm_products = 6;
+  const Problem& problem = landscape.problem();
+  const int d = problem.net.widths[0];
+  const Eigen::Map<const Vector> w(problem.risk.minimizer.data(), d);
+  const Eigen::Map<const RowMatrix> C(problem.risk.covariance.data(), d, d);
+  // |dR/dw|^2 is about the excess risk, and the residual part is linear in dR/dw.
+  if (!(landscape.excess() <= options.tolerance * options.tolerance * w.dot(C * w))) return {};
+  const RowMatrix B = root_of_covariance(problem);
+  if (B.cols() > largest_rank) return {};
+
   Eigenpair pair;
-  pair.vector = basis * solver.eigenvectors().col(index);
-  Eigen::VectorXd product(H.size());
-  H.apply(pair.vector, product);
-  pair.value = solver.eigenvalues()[index];
-  pair.residual = (product - pair.value * pair.vector).norm();
-  pair.products = H.dimension() + 1;
-  pair.converged = solver.info() == Eigen::Success;
+  Vector x(H.size()), y(H.size());
+  fill_pseudorandom(x);
+  H.project(x);
+  double norm = 0;  // of the residual part, from below by power iterations
+  for (; pair.products < norm_products; ++pair.products) {
+    if (options.interrupted && options.interrupted()) return {};
+    const double before = x.norm();
+    if (!(before > 0)) break;
+    H.apply(x / before, y, false);
+    norm = std::max(norm, y.norm());
+    x.swap(y);
+  }
+  Matrix M = Matrix::Zero(B.cols(), B.cols());
+  for_each_map(landscape, B, [&](int k, const RowMatrix& F) {
+    const Eigen::Map<const Vector> u(landscape.u(k), problem.net.rows(k));
+    M.selfadjointView<Eigen::Lower>().rankUpdate(F.transpose(), 2 * u.squaredNorm());
+  });
+  const Eigen::SelfAdjointEigenSolver<Matrix> eigen(M);
+  x = H.gradient_of_map(B * eigen.eigenvectors().rightCols(1));
+  H.project(x);
+  x.normalize();
+  H.apply(x, y);
+  ++pair.products;
+  pair.value = x.dot(y);
+  pair.residual = (y - pair.value * x).norm();
+  pair.vector = x;
+  pair.converged = pair.residual <= std::max(options.tolerance, 16 * epsilon) * pair.value;
+  constexpr double safety = 4;
+  const bool holds = safety * norm <= std::max(options.tolerance, 16 * epsilon) * pair.value;
+  if (!holds || !pair.converged) return {};
   return pair;
 }
 
-template <class Operator>
-Eigenpair extreme_eigenpair_of(Operator& H, const LanczosOptions& options) {
-  if (H.dimension() <= largest_dense_dimension) return dense_extreme_eigenpair(H, options.largest);
-  return extreme_eigenpair(H, options);
+// What there is to say where the Hessian is not finite
+std::vector<Sharpness> not_finite(int count) {
+  constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+  return std::vector<Sharpness>(count, Sharpness{nan, nan, 0, false});
 }
 
-// What there is to say where the Hessian is not finite
-Sharpness not_finite(const Layout& net, double* vector) {
-  constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-  if (vector) std::fill_n(vector, net.parameters, nan);
-  return {nan, nan, 0, false};
+Sharpness sharpness_of(const Eigenpair& pair, Direction vector) {
+  return {pair.value, pair.residual, pair.products, pair.converged, std::move(vector)};
+}
+
+// Lanczos by three terms, without reorthogonalization: copies of eigenvalues that rounding brings
+// in share the weight of the one that they are copies of.
+template <class Operator>
+SpectralDensity density_of(Operator& H, Index parameters, int vectors, int steps,
+                           std::uint64_t seed, const std::function<bool()>& interrupted) {
+  SpectralDensity density;
+  density.zeros = double(parameters - H.dimension()) / double(parameters);
+  steps = int(std::min<Index>(steps, H.dimension()));
+  density.nodes = Matrix::Zero(steps, vectors);
+  density.weights = Matrix::Zero(steps, vectors);
+  if (steps == 0) return density;
+  Vector q(H.size()), before(H.size()), w(H.size());
+  Basis sums(H.team(), H.size(), 0);
+  for (int i = 0; i < vectors; ++i) {
+    fill_pseudorandom(q, seed * 0x9E3779B97F4A7C15u + std::uint64_t(i) + 1);
+    q = q.cwiseSign();
+    H.project(q);
+    const double mass = q.squaredNorm() / double(parameters);
+    q.normalize();
+    before.setZero();
+    Vector a = Vector::Zero(steps), b = Vector::Zero(steps);
+    int taken = 0;
+    double scale = 0;
+    while (taken < steps) {
+      if (interrupted && interrupted()) return density;
+      H.apply(q, w);
+      a[taken] = q.dot(w);
+      w.noalias() -= a[taken] * q;
+      if (taken > 0) w.noalias() -= b[taken - 1] * before;
+      const double norm = sums.norm(w);
+      scale = std::max(scale, std::abs(a[taken]) + norm);
+      b[taken++] = norm;
+      if (!(norm > 16 * epsilon * scale)) break;
+      before = q;
+      q = w / norm;
+    }
+    Eigen::SelfAdjointEigenSolver<Matrix> eigen;
+    eigen.computeFromTridiagonal(a.head(taken), b.head(taken - 1));
+    density.nodes.col(i).head(taken) = eigen.eigenvalues();
+    density.weights.col(i).head(taken) =
+        mass * eigen.eigenvectors().row(0).transpose().cwiseAbs2();
+  }
+  return density;
 }
 
 }  // namespace
 
-Sharpness extreme_eigenvalue(const Landscape<Pack<double, 1>>& landscape, LanczosOptions options,
-                             double* vector, const double* start) {
+std::vector<Sharpness> extreme_eigenvalues(Landscape& landscape, int count, LanczosOptions options,
+                                           const Direction* start) {
   const Layout& net = landscape.problem().net;
-  if (!landscape.finite()) return not_finite(net, vector);
+  if (!landscape.finite()) return not_finite(count);
   CompressedHessian H(landscape);
-  const bool has_null_space = net.parameters > H.dimension();
-  Eigenpair pair;
+  std::vector<Eigenpair> pairs;
   if (H.dimension() > 0) {
-    Eigen::VectorXd first(H.size());
-    if (start) {
-      H.compress(start, first);
-      options.start = &first;
+    options.max_basis = std::min(options.max_basis, largest_basis(H.size(), net.parameters));
+    Vector guess;
+    if (start && !start->empty()) {
+      guess = start->dense.size() > 0 ? H.compress(start->dense.data())
+                                      : H.compress(start->compressed);
     }
-    pair = extreme_eigenpair_of(H, options);
+    if (count == 1 && options.largest && H.dimension() > largest_dense_dimension) {
+      if (auto pair = eigenpair_at_minimizer(H, landscape, options)) pairs.push_back(*pair);
+    }
+    if (pairs.empty()) pairs = eigenpairs(H, count, options, guess.size() > 0 ? &guess : nullptr);
   }
-  // The Hessian vanishes on the complement of its range, where an eigenvalue zero may be the
-  // extreme one.
-  const bool zero_is_extreme = options.largest ? pair.value <= 0 : pair.value >= 0;
-  if (has_null_space && (H.dimension() == 0 || zero_is_extreme)) {
-    if (vector) H.null_direction(vector);
-    return {0, 0, pair.products, H.dimension() == 0 || pair.converged};
+  // The Hessian vanishes on the complement of its range: there are as many more zeros.
+  std::vector<Sharpness> all;
+  Index zeros = net.parameters - H.dimension(), used = 0;
+  std::size_t next = 0;
+  while (int(all.size()) < count) {
+    const bool more = next < pairs.size();
+    const bool beyond = more && (options.largest ? pairs[next].value > 0 : pairs[next].value < 0);
+    if (more && (beyond || used == zeros)) {
+      const Eigenpair& pair = pairs[next++];
+      all.push_back(sharpness_of(pair, {H.direction(pair.vector), {}}));
+    } else if (used < zeros && (more || pairs.size() == std::size_t(H.dimension()))) {
+      Sharpness zero;
+      zero.products = more ? pairs[next].products : 0;
+      zero.converged = !more || pairs[next].converged;
+      zero.vector.dense.resize(net.parameters);
+      H.null_direction(used++, zero.vector.dense.data());
+      all.push_back(std::move(zero));
+    } else {
+      break;
+    }
   }
-  if (vector) H.expand(pair.vector, vector);
-  return {pair.value, pair.residual, pair.products, pair.converged};
+  return all;
 }
 
-Sharpness extreme_eigenvalue(SampleLandscape& landscape, LanczosOptions options, double* vector,
-                             const double* start) {
+std::vector<Sharpness> extreme_eigenvalues(SampleLandscape& landscape, int count,
+                                           LanczosOptions options, const Direction* start) {
   const Layout& net = landscape.problem().net;
-  if (!landscape.finite()) return not_finite(net, vector);
+  if (!landscape.finite()) return not_finite(count);
   FullHessian H(landscape);
-  Eigen::VectorXd first;
-  if (start) {
-    first = Eigen::Map<const Eigen::VectorXd>(start, net.parameters);
-    options.start = &first;
+  Vector guess;
+  if (start && !start->empty()) {
+    guess.resize(net.parameters);
+    start->expand(net, guess.data());
   }
-  const Eigenpair pair = extreme_eigenpair_of(H, options);
-  if (vector) std::copy_n(pair.vector.data(), net.parameters, vector);
-  return {pair.value, pair.residual, pair.products, pair.converged};
+  std::vector<Sharpness> all;
+  for (Eigenpair& pair : eigenpairs(H, count, options, guess.size() > 0 ? &guess : nullptr)) {
+    all.push_back(sharpness_of(pair, {{}, std::move(pair.vector)}));
+  }
+  return all;
+}
+
+SpectralDensity spectral_density(Landscape& landscape, int vectors, int steps, std::uint64_t seed,
+                                 const std::function<bool()>& interrupted) {
+  CompressedHessian H(landscape);
+  return density_of(H, landscape.problem().net.parameters, vectors, steps, seed, interrupted);
+}
+
+SpectralDensity spectral_density(SampleLandscape& landscape, int vectors, int steps,
+                                 std::uint64_t seed, const std::function<bool()>& interrupted) {
+  FullHessian H(landscape);
+  return density_of(H, landscape.problem().net.parameters, vectors, steps, seed, interrupted);
 }
 
 }  // namespace deeplinear

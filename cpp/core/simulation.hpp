@@ -1,4 +1,5 @@
-// Simulation: ensembles of runs of one problem, a SIMD lane per run, groups of lanes over threads.
+// Simulation: runs of one problem, a SIMD lane per run and groups of lanes over threads, or one after
+// another with the threads inside a run.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +12,15 @@ namespace deeplinear {
 
 enum class Method { euler, rk4, dopri5 };  // gradient descent is Euler's method
 
-enum class Status : std::int32_t { unfinished = 0, completed = 1, converged = 2, diverged = 3 };
+// Overflowed and underflowed: a product of the layers was out of range at the start.
+enum class Status : std::int32_t {
+  unfinished = 0,
+  completed = 1,
+  converged = 2,
+  diverged = 3,
+  overflowed = 4,
+  underflowed = 5
+};
 
 // What every run does. An array has one entry per run.
 struct Plan {
@@ -26,6 +35,7 @@ struct Plan {
   std::int64_t records = 2;         // per run, start and end included
   double tolerance = 0;             // a run stops where its excess risk is this small, 0: never
   int threads = 1;
+  bool wide = false;  // one run to a team of threads, instead of a SIMD lane per run
 };
 
 // Where the records go: (runs, records) or (runs, records, per layer) arrays filled with NaN, null
@@ -50,6 +60,7 @@ struct Records {
 struct Outcome {
   std::vector<Status> status;           // (runs,)
   std::vector<std::int64_t> last_step;  // (runs,) steps taken
+  std::vector<std::int32_t> out_of_range;  // (runs,) the layer where it over- or underflowed, or 0
   double sharpness_residual = 0;        // largest of all records, relative to the value
   std::int64_t unconverged = 0;         // eigenvalues that missed the tolerance
   bool interrupted = false;
@@ -62,7 +73,12 @@ inline constexpr double recorded_tolerance = 1e-8;
 // is done; true stops the simulation.
 using Monitor = std::function<bool(double)>;
 
-// weights (runs, P) are advanced in place.
+// Whether a network is large enough for a team of threads to share its layers. This depends on the
+// network alone, so that a run is the same whatever else runs beside it.
+bool is_wide(const Layout& net);
+
+// weights (runs, P) are advanced in place. A run that was stopped on its way is unfinished, and its
+// weights are those after the steps that it took.
 template <class Scalar>
 Outcome simulate(const Problem& problem, const Plan& plan, Scalar* weights, const Records& records,
                  const Monitor& monitor);

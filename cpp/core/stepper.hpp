@@ -4,12 +4,12 @@
 // of a step from W, for the runs of a pack, each with its own step size h:
 //
 //   start(W)                the excess risk at W, from which descend and evaluate go on
-//   descend(W, h)           W -= h K_0
+//   descend(W, h)           W -= h K_0, after start
 //   evaluate(W, s, h)       stage s in the order of s; returns the excess risk there
 //   evaluate_at(W, s)       K_s = the gradient at W; returns the excess risk
 //   take_over(s, mask)      K_0 = K_s in the lanes of the mask
-//   with_rows(c, h, body)   calls body with the rows of -h sum_s c_s K_s
-//   add_to_lane(i, c, w)    w += sum_s c_s K_s of lane i, in float64
+//   advance(W, h, mask)     W -= h sum_s b_s K_s in the lanes of the mask
+//   squared_error(W, e, h, rtol, atol)   of the error estimate E = h sum_s e_s K_s, see below
 //
 // Rows D of layer k and row i are D[j] after D.enter(k) and D.move_to(i).
 #pragma once

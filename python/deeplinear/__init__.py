@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from deeplinear import init, theory
 from deeplinear._core import build_config
+from deeplinear.density import SpectralDensity
 from deeplinear.dynamics import GradientDescent, GradientFlow
 from deeplinear.landscape import Landscape, Sharpness
 from deeplinear.network import Network
@@ -22,6 +23,7 @@ __all__ = [
     "Network",
     "Regression",
     "Sharpness",
+    "SpectralDensity",
     "__version__",
     "build_config",
     "gaussian_regression",

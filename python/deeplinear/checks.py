@@ -85,6 +85,13 @@ def finite_array(name: str, value: object, ndim: int | None, shape: str = "") ->
     return array
 
 
+def all_finite(array: npt.NDArray[Any]) -> bool:
+    """Say whether all entries are finite, without an array of as many truth values."""
+    vector = array.reshape(-1)
+    block = 1 << 20
+    return all(np.isfinite(vector[i : i + block]).all() for i in range(0, vector.size, block))
+
+
 def read_only(array: FloatArray) -> FloatArray:
     """Copy to a C-contiguous array that cannot be written."""
     array = np.array(array, dtype=np.float64, order="C")
@@ -155,6 +162,13 @@ def one_of(name: str, value: object, choices: Sequence[str]) -> str:
     if value not in choices:
         raise ValueError(f"{takes}; got {describe(value)}.")
     return str(value)
+
+
+def truth(name: str, value: object) -> bool:
+    """Take True or False, NumPy's included."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False; got {describe(value)}.")
+    return bool(value)
 
 
 def instance_of(name: str, value: object, kind: type[T]) -> T:

@@ -28,6 +28,7 @@ from deeplinear.checks import (
     scalar_or_sequence,
     single,
 )
+from deeplinear.memory import require_memory
 from deeplinear.network import Network
 
 __all__ = ["Gaussian", "Identity", "Initialization", "Orthogonal", "Residual"]
@@ -59,13 +60,21 @@ class Initialization(ABC):
             If `seed` is negative, or a field holds a sequence.
         """
         instance_of("network", network, Network)
+        require_memory("weights", network, network.parameters)
+        vector = np.empty(network.parameters)
+        self.draw(network, seed, vector)
+        return network.unflatten(vector)
+
+    def draw(self, network: Network, seed: int, vector: FloatArray) -> None:
+        """Fill a vector (P,) with the weights that `sample` draws."""
         sequence = np.random.SeedSequence(non_negative_integer("seed", seed), spawn_key=(0,))
-        rng = np.random.default_rng(sequence)
-        return self._transform(network, network.unflatten(rng.standard_normal(network.parameters)))
+        np.random.default_rng(sequence).standard_normal(out=vector)
+        for layer in network.unflatten(vector):
+            self._transform(network, layer)
 
     @abstractmethod
-    def _transform(self, network: Network, normals: list[FloatArray]) -> list[FloatArray]:
-        """Turn standard normal layers, shapes (d_k, d_{k-1}), into weights of the same shapes."""
+    def _transform(self, network: Network, layer: FloatArray) -> None:
+        """Turn a standard normal layer, shape (d_k, d_{k-1}), into weights, in place."""
 
 
 class _Scaled(Initialization):
@@ -91,9 +100,8 @@ class Gaussian(_Scaled):
 
     scale: Numbers
 
-    def _transform(self, network: Network, normals: list[FloatArray]) -> list[FloatArray]:
-        scale = single("scale", self.scale)
-        return [scale * N for N in normals]
+    def _transform(self, network: Network, layer: FloatArray) -> None:
+        layer *= single("scale", self.scale)
 
 
 @dataclass(frozen=True)
@@ -116,20 +124,19 @@ class Residual(_Scaled):
 
     scale: Numbers
 
-    def _transform(self, network: Network, normals: list[FloatArray]) -> list[FloatArray]:
-        scale = single("scale", self.scale)
+    def _transform(self, network: Network, layer: FloatArray) -> None:
         # (d_k, d_{k-1}): I + s / sqrt(L d_{k-1}) N_k
-        return [
-            np.eye(*N.shape) + scale / math.sqrt(network.depth * N.shape[1]) * N for N in normals
-        ]
+        layer *= single("scale", self.scale) / math.sqrt(network.depth * layer.shape[1])
+        layer += 0.0  # of scale zero: no negative zeros
+        np.einsum("ii->i", layer[: layer.shape[1], : layer.shape[0]])[:] += 1
 
 
 @dataclass(frozen=True)
 class Identity(Initialization):
     """Every layer the identity: ones on the main diagonal, zeros elsewhere. Nothing is random."""
 
-    def _transform(self, network: Network, normals: list[FloatArray]) -> list[FloatArray]:
-        return [np.eye(*N.shape) for N in normals]
+    def _transform(self, network: Network, layer: FloatArray) -> None:
+        layer[:] = np.eye(*layer.shape)
 
 
 @dataclass(frozen=True)
@@ -147,9 +154,8 @@ class Orthogonal(_Scaled):
 
     scale: Numbers
 
-    def _transform(self, network: Network, normals: list[FloatArray]) -> list[FloatArray]:
-        scale = single("scale", self.scale)
-        return [scale * _orthonormal(N) for N in normals]
+    def _transform(self, network: Network, layer: FloatArray) -> None:
+        layer[:] = single("scale", self.scale) * _orthonormal(layer)
 
 
 def _orthonormal(N: FloatArray) -> FloatArray:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,16 +15,29 @@ from deeplinear.checks import (
     FloatArray,
     describe,
     instance_of,
+    non_negative_integer,
     one_of,
     positive,
     positive_integer,
 )
+from deeplinear.density import SpectralDensity
+from deeplinear.memory import require_memory
 from deeplinear.network import Network
 from deeplinear.regression import Regression
+
+if TYPE_CHECKING:
+    from scipy.sparse.linalg import LinearOperator
 
 __all__ = ["Landscape", "Sharpness"]
 
 Weights = Iterable[npt.ArrayLike]
+
+
+def number_of_threads(threads: object) -> int:
+    """Check a number of threads; None stands for as many as there are processors."""
+    if threads is None:
+        return _core.build_config()["threads"]
+    return min(positive_integer("threads", threads), 1024)
 
 
 @dataclass(frozen=True)
@@ -42,14 +55,22 @@ class Sharpness:
     converged : bool
         Whether the residual met the tolerance.
     vector : list of L ndarray, shapes (d_k, d_{k-1})
-        The eigenvector x, of norm one over all layers.
+        The eigenvector x, of norm one over all layers. Of a linear network it takes memory beside
+        the weights only once it is asked for.
     """
 
     value: float
     residual: float
     products: int
     converged: bool
-    vector: list[FloatArray]
+    _problem: _core.Problem = field(repr=False, compare=False)
+    _network: Network = field(repr=False, compare=False)
+    _direction: _core.Direction = field(repr=False, compare=False)
+
+    @cached_property
+    def vector(self) -> list[FloatArray]:  # noqa: D102  (documented above)
+        require_memory("an eigenvector", self._network, self._network.parameters)
+        return self._network.unflatten(self._direction.expand(self._problem))
 
 
 class Landscape:
@@ -65,6 +86,9 @@ class Landscape:
         Whether to compute the risk as a mean over the samples, as networks that are not linear
         need it, instead of as a function of the end-to-end map. None, the default, does so only
         where it must.
+    threads : int, optional
+        The number of threads that the functions of large linear networks share a layer between; as
+        many as there are processors by default. Results do not depend on it.
 
     Raises
     ------
@@ -86,9 +110,15 @@ class Landscape:
     network: Network
     regression: Regression
     samples: bool
+    threads: int
 
     def __init__(
-        self, network: Network, regression: Regression, *, samples: bool | None = None
+        self,
+        network: Network,
+        regression: Regression,
+        *,
+        samples: bool | None = None,
+        threads: int | None = None,
     ) -> None:
         self.network = instance_of("network", network, Network)
         self.regression = instance_of("regression", regression, Regression)
@@ -104,6 +134,7 @@ class Landscape:
                 "samples must be True or None for a network that is not linear; got False."
             )
         self.samples = not network.linear if samples is None else bool(samples)
+        self.threads = number_of_threads(threads)
         test_risk = regression.test_risk_at_minimizer
         self._problem = _core.Problem(
             network.widths,
@@ -124,13 +155,14 @@ class Landscape:
         return activation, data.X, data.y, data.X_test, data.y_test
 
     def __reduce__(self) -> tuple[object, ...]:
-        return partial(Landscape, samples=self.samples), (self.network, self.regression)
+        again = partial(Landscape, samples=self.samples, threads=self.threads)
+        return again, (self.network, self.regression)
 
     def __repr__(self) -> str:
         return f"Landscape({self.network!r}, {self.regression!r})"
 
     def _flatten(self, weights: Weights, name: str = "weights") -> FloatArray:
-        vector = self.network.flatten(weights, name)
+        vector = self.network.flatten(weights, name, copy=False)
         if vector.ndim != 1:
             raise ValueError(
                 f"{name} must be of one network, without leading axes; "
@@ -159,7 +191,7 @@ class Landscape:
                 "network must be linear to have an end-to-end map; "
                 f"got activation {self.network.activation!r}."
             )
-        return self._problem.end_to_end(self._flatten(weights))
+        return _core.end_to_end(self._problem, self._flatten(weights), self.threads)
 
     def risk(self, weights: Weights) -> float:
         """Compute the risk ``|y - X w|^2 / n``, the mean without a factor 1/2.
@@ -177,7 +209,7 @@ class Landscape:
         TypeError, ValueError
             If the weights do not fit the network, or are not finite.
         """
-        return self._problem.risk(self._flatten(weights))
+        return _core.risk(self._problem, self._flatten(weights), self.threads)
 
     def gradient(self, weights: Weights) -> list[FloatArray]:
         """Compute the gradient of the risk, layer by layer.
@@ -195,7 +227,9 @@ class Landscape:
         TypeError, ValueError
             If the weights do not fit the network, or are not finite.
         """
-        return self.network.unflatten(self._problem.gradient(self._flatten(weights)))
+        return self.network.unflatten(
+            _core.gradient(self._problem, self._flatten(weights), self.threads)
+        )
 
     def hessian_vector_product(self, weights: Weights, direction: Weights) -> list[FloatArray]:
         """Compute the Hessian's product with a direction, in two passes over the weights.
@@ -213,8 +247,11 @@ class Landscape:
         TypeError, ValueError
             If one of them does not fit the network, or is not finite.
         """
-        product = self._problem.hessian_vector_product(
-            self._flatten(weights), self._flatten(direction, "direction")
+        product = _core.hessian_vector_product(
+            self._problem,
+            self._flatten(weights),
+            self._flatten(direction, "direction"),
+            self.threads,
         )
         return self.network.unflatten(product)
 
@@ -237,7 +274,7 @@ class Landscape:
         MemoryError
             If P^2 numbers do not fit into memory.
         """
-        return self._problem.hessian(self._flatten(weights))
+        return _core.hessian(self._problem, self._flatten(weights), self.threads)
 
     def compressed_hessian(self, weights: Weights) -> FloatArray:
         """Compute the Hessian on a subspace that contains its range.
@@ -266,7 +303,7 @@ class Landscape:
                 "compressed_hessian needs a linear network and samples=False: the Hessian of a "
                 f"mean over samples has no smaller range; got {self.network.activation!r} networks."
             )
-        return self._problem.compressed_hessian(self._flatten(weights))
+        return _core.compressed_hessian(self._problem, self._flatten(weights), self.threads)
 
     def hessian_trace(self, weights: Weights) -> float:
         """Compute the trace of the Hessian exactly, without the Hessian.
@@ -288,7 +325,7 @@ class Landscape:
         TypeError, ValueError
             If the weights do not fit the network, or are not finite.
         """
-        return self._problem.hessian_trace(self._flatten(weights))
+        return _core.hessian_trace(self._problem, self._flatten(weights), self.threads)
 
     def sharpness(
         self,
@@ -296,13 +333,15 @@ class Landscape:
         tolerance: float = 1e-8,
         *,
         which: str = "largest",
-        start: Weights | None = None,
+        start: Weights | Sharpness | None = None,
         max_products: int = 10_000,
     ) -> Sharpness:
         """Compute the algebraic largest or smallest eigenvalue of the Hessian over all weights.
 
-        By Lanczos with full reorthogonalization, or a dense eigensolver where the Hessian is small;
-        of a linear network on the compressed Hessian.
+        By Lanczos with full reorthogonalization and thick restarts, or a dense eigensolver where
+        the Hessian is small; of a linear network on the compressed Hessian, and at a minimizer, to
+        the tolerance, from the d x d matrix that has the same largest eigenvalue there,
+        ``2 C^(1/2) (sum_k |u_k|^2 A_k^T A_k) C^(1/2)``.
 
         Parameters
         ----------
@@ -312,15 +351,16 @@ class Landscape:
             1e-15 of the Hessian's norm; that counts as converged.
         which : {"largest", "lowest"}
             Which end of the spectrum: the largest is the sharpness.
-        start : sequence of L array_like, optional
-            A first guess of the eigenvector, such as ``vector`` of nearby weights. The result
-            depends on it within the tolerance alone.
+        start : Sharpness or sequence of L array_like, optional
+            A first guess of the eigenvector: what was found at nearby weights, or its ``vector``.
+            The result depends on it within the tolerance alone.
         max_products : int, default 10000
             Where to give up, with ``converged`` false.
 
         Returns
         -------
         Sharpness
+            NaN and not converged where a product of the layers overflows.
 
         Raises
         ------
@@ -328,12 +368,144 @@ class Landscape:
             If the weights or the start do not fit the network or are not finite, or an option is
             not as above.
         """
-        largest = one_of("which", which, ("largest", "lowest")) == "largest"
-        value, residual, products, converged, vector = self._problem.extreme_eigenvalue(
+        return self._eigenvalues(weights, 1, tolerance, which, start, max_products)[0]
+
+    def eigenvalues(
+        self,
+        weights: Weights,
+        k: int = 6,
+        tolerance: float = 1e-8,
+        *,
+        which: str = "largest",
+        max_products: int = 10_000,
+    ) -> list[Sharpness]:
+        """Compute the k algebraically largest or smallest eigenvalues of the Hessian.
+
+        One after another as `sharpness`, each without those before it, so that a repeated
+        eigenvalue comes as often as it is there; the zeros outside the Hessian's range included.
+
+        Parameters
+        ----------
+        weights : sequence of L array_like, shapes (d_k, d_{k-1})
+        k : int, default 6
+            How many; fewer come where there are fewer weights.
+        tolerance, which, max_products
+            As of `sharpness`; the limit is for each of them.
+
+        Returns
+        -------
+        list of Sharpness
+            The extreme one first.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the weights do not fit the network or are not finite, or an option is not as above.
+        """
+        count = min(positive_integer("k", k), self.network.parameters)
+        return self._eigenvalues(weights, count, tolerance, which, None, max_products)
+
+    def _eigenvalues(
+        self,
+        weights: Weights,
+        count: int,
+        tolerance: float,
+        which: str,
+        start: Weights | Sharpness | None,
+        max_products: int,
+    ) -> list[Sharpness]:
+        found = _core.extreme_eigenvalues(
+            self._problem,
             self._flatten(weights),
-            largest,
+            count,
+            one_of("which", which, ("largest", "lowest")) == "largest",
             positive("tolerance", tolerance),
             positive_integer("max_products", max_products),
-            None if start is None else self._flatten(start, "start"),
+            self._direction(start),
+            self.threads,
         )
-        return Sharpness(value, residual, products, converged, self.network.unflatten(vector))
+        return [
+            Sharpness(value, residual, products, converged, self._problem, self.network, direction)
+            for value, residual, products, converged, direction in found
+        ]
+
+    def _direction(self, start: Weights | Sharpness | None) -> _core.Direction | None:
+        if start is None:
+            return None
+        if isinstance(start, Sharpness):
+            if start._network != self.network:
+                raise ValueError(
+                    f"start must be of the landscape's network; got widths {start._network.widths}."
+                )
+            return start._direction
+        return _core.Direction(self._flatten(start, "start"))
+
+    def spectral_density(
+        self, weights: Weights, *, vectors: int = 10, steps: int = 80, seed: int = 0
+    ) -> SpectralDensity:
+        """Estimate the density of the Hessian's eigenvalues by stochastic Lanczos quadrature.
+
+        Parameters
+        ----------
+        weights : sequence of L array_like, shapes (d_k, d_{k-1})
+        vectors : int, default 10
+            Random vectors; the error falls with the root of their number.
+        steps : int, default 80
+            Lanczos steps per vector, a Hessian product each.
+        seed : int, default 0
+            Of the random vectors.
+
+        Returns
+        -------
+        SpectralDensity
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the weights do not fit the network or are not finite, or an option is not as above.
+
+        Notes
+        -----
+        Lin, Saad and Yang, "Approximating spectral densities of large matrices", SIAM Review 2016.
+        Of a linear network the vectors lie in the range of the Hessian; the eigenvalue zero of its
+        complement is known exactly.
+        """
+        nodes, mass, zeros = _core.spectral_density(
+            self._problem,
+            self._flatten(weights),
+            positive_integer("vectors", vectors),
+            positive_integer("steps", steps),
+            non_negative_integer("seed", seed) % 2**64,
+            self.threads,
+        )
+        return SpectralDensity(nodes, mass, zeros)
+
+    def hessian_operator(self, weights: Weights) -> LinearOperator:
+        """Return the Hessian as an operator of SciPy, for its iterative solvers.
+
+        Parameters
+        ----------
+        weights : sequence of L array_like, shapes (d_k, d_{k-1})
+            Views of one vector are not copied, and must not change.
+
+        Returns
+        -------
+        scipy.sparse.linalg.LinearOperator, shape (P, P)
+            Real and symmetric.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the weights do not fit the network, or are not finite.
+        ImportError
+            If SciPy is not installed.
+        """
+        from scipy.sparse.linalg import LinearOperator
+
+        vector, size = self._flatten(weights), self.network.parameters
+
+        def product(x: npt.NDArray[Any]) -> FloatArray:
+            direction = np.ascontiguousarray(x.reshape(-1), dtype=np.float64)
+            return _core.hessian_vector_product(self._problem, vector, direction, self.threads)
+
+        return LinearOperator((size, size), matvec=product, rmatvec=product, dtype=np.float64)

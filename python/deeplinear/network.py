@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
@@ -10,12 +11,14 @@ import numpy.typing as npt
 
 from deeplinear.checks import (
     FloatArray,
+    all_finite,
     describe,
     finite_array,
     one_of,
     positive_integer,
     read_only,
 )
+from deeplinear.memory import require_memory
 
 ACTIVATIONS = ("identity", "gelu", "tanh", "relu")
 
@@ -151,7 +154,9 @@ class Network:
         """Whether the network is a linear map of its input."""
         return self.activation == "identity"
 
-    def flatten(self, weights: Iterable[npt.ArrayLike], name: str = "weights") -> FloatArray:
+    def flatten(
+        self, weights: Iterable[npt.ArrayLike], name: str = "weights", *, copy: bool = True
+    ) -> FloatArray:
         """Put the layers into one vector, first to last, each row by row.
 
         Parameters
@@ -160,11 +165,13 @@ class Network:
             The layers, with the same leading axes on each (none for one network).
         name : str, default "weights"
             What to call `weights` in an error.
+        copy : bool, default True
+            Whether to copy layers that already lie in one vector, as those of `unflatten` do.
 
         Returns
         -------
         ndarray, shape (..., P)
-            C-contiguous float64; a copy.
+            C-contiguous float64; a copy, or without `copy` the vector that the layers are views of.
 
         Raises
         ------
@@ -182,10 +189,32 @@ class Network:
         given = list(weights)
         if len(given) != self.depth:
             raise ValueError(f"{takes}; got {len(given)}.")
+        shared = self._vector_of(given)
+        if shared is not None and all_finite(shared):
+            return shared.copy() if copy else shared
         vector = self._concatenate(given)
         if vector is None:
             self._refuse(given, name)
         return vector
+
+    def _vector_of(self, given: list[npt.ArrayLike]) -> FloatArray | None:
+        """Return the float64 vector (P,) that the layers are views of, or None."""
+        first = given[0]
+        whole = getattr(first, "base", None)
+        if not isinstance(first, np.ndarray) or not isinstance(whole, np.ndarray):
+            return None
+        if whole.dtype != np.float64 or not whole.flags.c_contiguous:
+            return None
+        offset = start = (_address(first) - _address(whole)) // first.itemsize
+        for layer, shape in zip(given, self.shapes, strict=True):
+            if not isinstance(layer, np.ndarray) or layer.base is not whole:
+                return None
+            if layer.dtype != np.float64 or layer.shape != shape or not layer.flags.c_contiguous:
+                return None
+            if _address(layer) != _address(whole) + offset * layer.itemsize:
+                return None
+            offset += layer.size
+        return whole.reshape(-1)[start:offset]
 
     def _refuse(self, given: list[npt.ArrayLike], name: str) -> NoReturn:
         """Say which of the layers does not fit, or is not finite."""
@@ -215,11 +244,13 @@ class Network:
                 return None
         if not layers[0].size:
             return None
+        runs = math.prod(leading)
+        require_memory("a copy of the weights", self, float(runs) * self.parameters)
         rows = [layer.reshape(*leading, -1) for layer in layers]
         with np.errstate(over="ignore"):  # a long double beyond float64 becomes inf
             vector = np.empty((*leading, self.parameters))
             np.concatenate(rows, axis=-1, out=vector, casting="unsafe")
-        return vector if np.isfinite(vector).all() else None
+        return vector if all_finite(vector) else None
 
     def unflatten(self, vector: npt.ArrayLike) -> list[npt.NDArray[Any]]:
         """Cut vectors of parameters into layers; the inverse of `flatten`.
@@ -256,3 +287,9 @@ class Network:
             layers.append(array[..., start:stop].reshape(*array.shape[:-1], rows, columns))
             start = stop
         return layers
+
+
+def _address(array: npt.NDArray[Any]) -> int:
+    """Return where the memory of an array begins."""
+    address: int = array.__array_interface__["data"][0]
+    return address

@@ -12,13 +12,14 @@ Update = Callable[[float], None]
 
 
 @contextmanager
-def progress_bar(enabled: bool, description: str) -> Iterator[Update]:
+def progress_bar(enabled: bool | Update, description: str) -> Iterator[Update]:
     """Show a bar on standard error while the block runs: rich's where installed, else a line.
 
     Parameters
     ----------
-    enabled : bool
-        Without it, or where standard error is not a terminal, nothing is shown.
+    enabled : bool or callable
+        False shows nothing, and so does True where standard error is not a terminal; a function
+        takes the place of the bar.
     description : str
         What stands before the bar.
 
@@ -27,6 +28,9 @@ def progress_bar(enabled: bool, description: str) -> Iterator[Update]:
     callable
         To be called with the share done.
     """
+    if callable(enabled):
+        yield enabled
+        return
     if not enabled or not sys.stderr.isatty():
         yield lambda share: None
         return

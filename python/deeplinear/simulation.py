@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import xarray as xr
 from deeplinear import _core
 from deeplinear.checks import (
     FloatArray,
+    all_finite,
     describe,
     instance_of,
     non_negative,
@@ -20,9 +21,12 @@ from deeplinear.checks import (
     positive,
     positive_integer,
     single,
+    truth,
 )
 from deeplinear.dynamics import Dynamics, GradientDescent, GradientFlow
-from deeplinear.landscape import Landscape
+from deeplinear.landscape import Landscape, number_of_threads
+from deeplinear.memory import require_memory
+from deeplinear.progress import Update, progress_bar
 
 __all__ = ["RECORDABLE", "Interrupted", "simulate"]
 
@@ -39,11 +43,12 @@ RECORDABLE: dict[str, tuple[str, str | None]] = {
     "balancedness": ("largest Frobenius norm of W_{k+1}^T W_{k+1} - W_k W_k^T over k", None),
 }
 
-STATUS = np.array(["unfinished", "completed", "converged", "diverged"])
+STATUS = np.array(["unfinished", "completed", "converged", "diverged", "overflowed", "underflowed"])
+ENGINES = ("auto", "ensemble", "wide")
 DTYPES = ("float64", "float32")
 LARGEST_STEPS = 2**53  # counted exactly in float64
 
-Progress = Callable[[float], None]
+Progress = Update
 
 
 class Interrupted(KeyboardInterrupt):
@@ -52,11 +57,13 @@ class Interrupted(KeyboardInterrupt):
     Attributes
     ----------
     dataset : xarray.Dataset
-        The runs that had finished by then, with dimension ``run``.
+        The runs that had finished by then, with dimension ``run``; of large networks also those
+        that were on their way, with the status "unfinished", their records so far and the weights
+        after ``last_step`` steps.
     """
 
     def __init__(self, dataset: xr.Dataset) -> None:
-        super().__init__(f"stopped; {dataset.sizes['run']} finished runs are in .dataset")
+        super().__init__(f"stopped; {dataset.sizes['run']} runs are in .dataset")
         self.dataset = dataset
 
 
@@ -70,6 +77,7 @@ class Options:
     tolerance: float
     dtype: str
     threads: int
+    engine: str
 
 
 def check_options(
@@ -83,6 +91,7 @@ def check_options(
     tolerance: object,
     dtype: object,
     threads: object,
+    engine: object,
 ) -> Options:
     """Check the arguments that `simulate` and `sweep` share."""
     instance_of("landscape", landscape, Landscape)
@@ -110,10 +119,19 @@ def check_options(
         every=None if every is None else _check_every(dynamics, every),
         tolerance=non_negative("tolerance", tolerance),
         dtype=_check_dtype(dtype),
-        threads=_core.build_config()["threads"]
-        if threads is None
-        else min(positive_integer("threads", threads), 1024),
+        threads=number_of_threads(threads),
+        engine=_check_engine(landscape, engine),
     )
+
+
+def _check_engine(landscape: Landscape, engine: object) -> str:
+    name = one_of("engine", engine, ENGINES)
+    if name == "wide" and landscape.samples:
+        raise ValueError(
+            "engine must be 'auto' or 'ensemble' where the landscape goes through the samples; "
+            "got 'wide'."
+        )
+    return name
 
 
 def _check_record(landscape: Landscape, record: object) -> tuple[str, ...]:
@@ -167,8 +185,11 @@ def simulate(
     tolerance: float = 0.0,
     dtype: npt.DTypeLike = "float64",
     threads: int | None = None,
+    engine: str = "auto",
+    overwrite_weights: bool = False,
+    progress: bool | Progress = False,
 ) -> xr.Dataset:
-    """Train an ensemble of runs from given weights.
+    """Train an ensemble of runs, or a large network, from given weights.
 
     Parameters
     ----------
@@ -198,22 +219,45 @@ def simulate(
         weights are computed in float64 in any case.
     threads : int, optional
         Number of threads; as many as there are processors by default. Results do not depend on it.
+    engine : {"auto", "ensemble", "wide"}
+        How runs meet the processor. "ensemble": a SIMD lane per run, and groups of lanes on the
+        threads. "wide": the threads share the layers of a run, whose weights stay in place. Both
+        round differently. "auto" takes the second for linear networks of 65,536 parameters or more.
+    overwrite_weights : bool, default False
+        Whether the runs may move the memory of `weights` itself, where the layers are float64 views
+        of one vector, as those of `Network.unflatten` and ``init.sample`` are: then a large network
+        needs no second copy, and the final ``weights`` share that memory. Otherwise ignored.
+    progress : bool or callable, default False
+        Whether to show a progress bar on a terminal; or a function that is called with the share
+        that is done, from 0 to 1, several times a second.
 
     Returns
     -------
     xarray.Dataset
         Dimensions ``run`` and ``step`` or ``time``. Variables: what was recorded ("layer_norm" and
         "rank_one_gap" also by ``layer`` 1..L, "alignment" by ``pair`` 1..L-1); ``weights`` (run,
-        parameter) at the end, see `Network.unflatten`; ``status`` (run), "completed", "converged"
-        or "diverged" (the risk overflowed); ``last_step`` (run), the steps taken. The records of a
-        diverged run are NaN from there on; those of a converged run keep their last value.
+        parameter) at the end, see `Network.unflatten`; ``status`` (run), "completed", "converged",
+        "diverged" (the risk overflowed), or, of the initial weights, "overflowed" or "underflowed"
+        (a product of the layers, or the risk, is out of the range of `dtype`);
+        the coordinate ``out_of_range_layer`` (run) is the layer 1..L whose product ``W_k^T ...
+        W_L^T p`` it was, 0 where there is none; ``last_step`` (run), the steps taken. The records
+        of a diverged run are NaN from there on; those of a converged run keep their last value.
 
     Raises
     ------
     TypeError, ValueError
         If an argument is not as above; before any work starts.
+    MemoryError
+        If the weights do not fit the memory; before any work starts.
     Interrupted
         On Ctrl-C, a `KeyboardInterrupt` with the finished runs.
+
+    Notes
+    -----
+    Over thousands of layers a product over- or underflows unless the layers keep the size of a
+    vector. ``init.Identity``, ``init.Orthogonal(1)`` and ``init.Residual(s)`` do at any depth.
+    ``init.Gaussian(s)`` multiplies it by about ``s sqrt(d) exp(-1 / (2 d))`` per layer of width d;
+    float64 holds sizes from 1e-308 to 1e154, float32 from 1e-38 to 1e19.
     """
     options = check_options(
         landscape,
@@ -225,15 +269,23 @@ def simulate(
         tolerance=tolerance,
         dtype=dtype,
         threads=threads,
+        engine=engine,
     )
     setting = RunSettings.of(dynamics)
-    vectors = landscape.network.flatten(weights)
+    network, overwrite = landscape.network, truth("overwrite_weights", overwrite_weights)
+    vectors = network.flatten(weights := tuple(weights), copy=False)
     if vectors.ndim > 2:
         raise ValueError(
             f"weights must carry one leading axis, of runs, or none; got {vectors.shape[:-1]}."
         )
     vectors = np.atleast_2d(vectors)
-    return run_ensemble(landscape, vectors, setting.repeat(len(vectors)), options)
+    is_view = np.may_share_memory(vectors, weights[0])
+    if is_view and not (overwrite and vectors.flags.writeable and options.dtype == "float64"):
+        size = np.dtype(options.dtype).itemsize
+        require_memory("a copy of the weights", network, float(vectors.size), size)
+        vectors = vectors.astype(options.dtype)
+    with progress_bar(progress, f"{len(vectors)} runs") as update:
+        return run_ensemble(landscape, vectors, setting.repeat(len(vectors)), options, update)
 
 
 @dataclass(frozen=True)
@@ -336,7 +388,7 @@ def run_ensemble(
     options: Options,
     progress: Progress | None = None,
 ) -> xr.Dataset:
-    """Run the core on weights (runs, P), and label what comes out by ``run``.
+    """Run the core on weights (runs, P), which it moves, and label what comes out by ``run``.
 
     Raises
     ------
@@ -344,8 +396,8 @@ def run_ensemble(
         On Ctrl-C.
     """
     grid = _grid(settings, options)
-    start = vectors.astype(options.dtype)
-    if not np.isfinite(start).all():
+    start = vectors.astype(options.dtype, copy=False)
+    if not all_finite(start):
         raise ValueError(f"weights must be finite in {options.dtype}; some are too large for it.")
     result = _core.simulate(
         landscape._problem,
@@ -362,6 +414,7 @@ def run_ensemble(
         options.record,
         options.tolerance,
         options.threads,
+        options.engine,
         progress,
     )
     axis = "step" if settings.method == "descent" else "time"
@@ -374,18 +427,23 @@ def run_ensemble(
     if "sharpness" in variables:
         variables["sharpness"][2]["largest_relative_residual"] = result["sharpness_residual"]
         variables["sharpness"][2]["unconverged"] = result["unconverged"]
-    variables["weights"] = (("run", "parameter"), result["weights"])
+    variables["weights"] = (("run", "parameter"), start)
     variables["status"] = (("run",), STATUS[result["status"]])
     variables["last_step"] = (("run",), result["last_step"], {"long_name": "steps taken"})
     dataset = xr.Dataset(
         variables,
         coords={
             "run": np.arange(len(start)),
+            "out_of_range_layer": (
+                "run",
+                result["out_of_range_layer"],
+                {"long_name": "layer whose product was out of range, 0 for none"},
+            ),
             axis: grid.coordinate,
             "layer": np.arange(1, depth + 1),
             "pair": np.arange(1, depth),
         },
-        attrs=_attributes(landscape, settings, options),
+        attrs=_attributes(landscape, settings, options, "wide" if result["wide"] else "ensemble"),
     )
     unused = [
         name
@@ -394,11 +452,16 @@ def run_ensemble(
     ]
     dataset = dataset.drop_vars(unused)
     if result["interrupted"]:
-        raise Interrupted(dataset.isel(run=np.flatnonzero(result["status"] != 0)))
+        kept = result["status"] != 0
+        if result["wide"]:
+            kept |= result["last_step"] > 0
+        raise Interrupted(dataset.isel(run=np.flatnonzero(kept)))
     return dataset
 
 
-def _attributes(landscape: Landscape, settings: RunSettings, options: Options) -> dict[str, Any]:
+def _attributes(
+    landscape: Landscape, settings: RunSettings, options: Options, engine: str
+) -> dict[str, Any]:
     network = landscape.network
     return {
         "widths": np.array(network.widths),
@@ -407,6 +470,7 @@ def _attributes(landscape: Landscape, settings: RunSettings, options: Options) -
         "method": "gradient descent" if settings.method == "descent" else settings.method,
         "tolerance": options.tolerance,
         "dtype": options.dtype,
+        "engine": engine,
         "deeplinear_version": _core.build_config()["version"],
         "simd": _core.SIMD_LEVEL,
     }

@@ -21,6 +21,7 @@ from deeplinear.checks import (
 from deeplinear.dynamics import Dynamics
 from deeplinear.init import Initialization
 from deeplinear.landscape import Landscape
+from deeplinear.memory import require_memory
 from deeplinear.progress import progress_bar
 from deeplinear.simulation import (
     Interrupted,
@@ -47,6 +48,7 @@ def sweep(
     tolerance: float = 0.0,
     dtype: npt.DTypeLike = "float64",
     threads: int | None = None,
+    engine: str = "auto",
     progress: bool | Progress = True,
 ) -> xr.Dataset:
     """Train one run for every combination of the swept fields and seeds.
@@ -70,7 +72,7 @@ def sweep(
     progress : bool or callable, default True
         Whether to show a progress bar on a terminal; or a function that is called with the share
         that is done, from 0 to 1, several times a second.
-    steps, time, record, tolerance, dtype, threads
+    steps, time, record, tolerance, dtype, threads, engine
         As of `simulate`.
 
     Returns
@@ -97,6 +99,7 @@ def sweep(
         tolerance=tolerance,
         dtype=dtype,
         threads=threads,
+        engine=engine,
     )
     swept = {**sequence_fields(init), **sequence_fields(dynamics), "seed": _check_seeds(seeds)}
     for name, values in swept.items():
@@ -105,11 +108,8 @@ def sweep(
     cells = [dict(zip(swept, values, strict=True)) for values in product(*swept.values())]
     settings = [_settings(dynamics, cell) for cell in cells]
     vectors = _initial_weights(landscape, init, cells)
-    if callable(progress):
-        dataset = _run(landscape, vectors, settings, cells, options, progress)
-    else:
-        with progress_bar(bool(progress), f"{len(cells)} runs") as update:
-            dataset = _run(landscape, vectors, settings, cells, options, update)
+    with progress_bar(progress, f"{len(cells)} runs") as update:
+        dataset = _run(landscape, vectors, settings, cells, options, update)
     return _unstack(dataset, swept)
 
 
@@ -141,13 +141,16 @@ def _initial_weights(
 ) -> FloatArray:
     """Sample the weights (runs, P), once for all cells that share the law and the seed."""
     network, fields = landscape.network, tuple(sequence_fields(init))
+    require_memory(f"{len(cells)} runs", network, float(network.parameters) * len(cells))
     drawn: dict[tuple[Any, ...], FloatArray] = {}
     vectors = np.empty((len(cells), network.parameters))
     for row, cell in zip(vectors, cells, strict=True):
         key = (*(cell[name] for name in fields), cell["seed"])
-        if key not in drawn:
-            drawn[key] = network.flatten(_of_cell(init, cell).sample(network, cell["seed"]))
-        row[:] = drawn[key]
+        if key in drawn:
+            row[:] = drawn[key]
+        else:
+            _of_cell(init, cell).draw(network, cell["seed"], row)
+            drawn[key] = row
     return vectors
 
 
@@ -170,7 +173,7 @@ def _run(
         try:
             part = run_ensemble(
                 landscape,
-                vectors[rows],
+                vectors if len(methods) == 1 else vectors[rows],
                 RunSettings.join([settings[i] for i in rows]),
                 options,
                 lambda x, offset=offset, weight=weight: progress(offset + weight * x),  # type: ignore[misc]
@@ -203,4 +206,6 @@ def _unstack(dataset: xr.Dataset, swept: dict[str, tuple[Any, ...]]) -> xr.Datas
         variables[name] = (dims, values, variable.attrs)
     coords: dict[Hashable, Any] = {name: np.array(values) for name, values in swept.items()}
     coords |= {name: c for name, c in dataset.coords.items() if "run" not in c.dims}
+    layer = dataset.coords["out_of_range_layer"]
+    coords[layer.name] = (tuple(swept), layer.values.reshape(sizes), layer.attrs)
     return xr.Dataset(variables, coords=coords, attrs=dataset.attrs)

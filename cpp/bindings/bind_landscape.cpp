@@ -1,0 +1,242 @@
+#include <chrono>
+#include <cstring>
+#include <optional>
+
+#include <pybind11/stl.h>
+
+#include "arrays.hpp"
+#include "bindings.hpp"
+#include "full_hessian.hpp"
+#include "landscape.hpp"
+#include "maps.hpp"
+#include "monitor.hpp"
+#include "parallel.hpp"
+#include "sharpness.hpp"
+
+namespace deeplinear::bindings {
+
+namespace {
+
+template <class AnyLandscape>
+inline constexpr bool is_by_samples = std::decay_t<AnyLandscape>::by_samples;
+
+// Calls body(landscape) without the GIL, with the landscape evaluated at the weights (P,), by a team
+// of at most so many threads. An exception of the body comes back with the GIL.
+template <class Body>
+void at(const Problem& problem, const Array<double>& weights, int threads, Body body) {
+  require_shape(weights, "weights", {problem.net.parameters});
+  if (threads < 1) throw std::invalid_argument("threads is not positive");
+  const double* W = weights.data();
+  const int most = problem.by_samples() ? 1 : WideChain<double>::most_useful_threads(problem.net);
+  py::gil_scoped_release release;
+  with_teams(1, std::min(threads, most), [&](int, Team& team) {
+    if (problem.by_samples()) {
+      // Memory of known alignment: the order in which Eigen sums depends on it.
+      const AlignedVector<double> aligned(W, W + problem.net.parameters);
+      SampleLandscape landscape(problem, team);
+      landscape.evaluate({aligned.data()});
+      return body(landscape);
+    }
+    Landscape landscape(problem, team);
+    landscape.evaluate({W});
+    body(landscape);
+  });
+}
+
+// Looks for signals, at most ten times a second.
+class Interruption {
+ public:
+  std::function<bool()> check() {
+    return [this] {
+      const auto now = std::chrono::steady_clock::now();
+      if (now - asked_ < std::chrono::milliseconds(100)) return false;
+      asked_ = now;
+      return monitor_(0);
+    };
+  }
+  void rethrow() { monitor_.rethrow(true); }
+
+ private:
+  SignalMonitor monitor_;
+  std::chrono::steady_clock::time_point asked_ = std::chrono::steady_clock::now();
+};
+
+Array<double> end_to_end(const Problem& problem, const Array<double>& weights, int threads) {
+  Array<double> out(problem.net.widths[0]);
+  double* to = out.mutable_data();
+  at(problem, weights, threads, [&](const auto& landscape) {
+    const auto& w = landscape.end_to_end();
+    std::memcpy(to, &w[0], sizeof(double) * std::size_t(problem.net.widths[0]));
+  });
+  return out;
+}
+
+double risk(const Problem& problem, const Array<double>& weights, int threads) {
+  double excess = 0;
+  at(problem, weights, threads, [&](const auto& landscape) { excess = landscape.excess(); });
+  return problem.risk.minimum + excess;
+}
+
+Array<double> gradient(const Problem& problem, const Array<double>& weights, int threads) {
+  Array<double> out(problem.net.parameters);
+  double* to = out.mutable_data();
+  at(problem, weights, threads, [&](auto& landscape) { landscape.gradient(to); });
+  return out;
+}
+
+Array<double> hessian_vector_product(const Problem& problem, const Array<double>& weights,
+                                     const Array<double>& direction, int threads) {
+  require_shape(direction, "direction", {problem.net.parameters});
+  Array<double> out(problem.net.parameters);
+  double* to = out.mutable_data();
+  const double* V = direction.data();
+  at(problem, weights, threads, [&](auto& landscape) { landscape.hessian_vector_product(V, to); });
+  return out;
+}
+
+// Column by column, each a product with a unit vector; symmetric, so rows are columns.
+Array<double> hessian(const Problem& problem, const Array<double>& weights, int threads) {
+  const auto size = problem.net.parameters;
+  Array<double> out({size, size});
+  double* to = out.mutable_data();
+  at(problem, weights, threads, [&](auto& landscape) {
+    std::vector<double> unit(std::size_t(size), 0.0);
+    for (Layout::Index i = 0; i < size; ++i) {
+      unit[std::size_t(i)] = 1;
+      landscape.hessian_vector_product(unit.data(), to + i * size);
+      unit[std::size_t(i)] = 0;
+    }
+    Eigen::Map<RowMatrix> H(to, size, size);
+    H = (0.5 * (H + H.transpose())).eval();
+  });
+  return out;
+}
+
+Array<double> compressed_hessian(const Problem& problem, const Array<double>& weights,
+                                 int threads) {
+  Eigen::MatrixXd H;
+  at(problem, weights, threads, [&](auto& landscape) {
+    if constexpr (is_by_samples<decltype(landscape)>) {
+      throw std::invalid_argument("the Hessian of a mean over samples has no compressed form");
+    } else {
+      CompressedHessian compressed(landscape);
+      H = compressed.matrix(compressed.basis());
+    }
+  });
+  Array<double> out({H.rows(), H.cols()});
+  std::copy_n(H.data(), H.size(), out.mutable_data());
+  return out;
+}
+
+double trace(const Problem& problem, const Array<double>& weights, int threads) {
+  double sum = 0;
+  at(problem, weights, threads, [&](auto& landscape) {
+    if constexpr (is_by_samples<decltype(landscape)>) {
+      sum = FullHessian(landscape).trace();
+    } else {
+      sum = hessian_trace(landscape);
+    }
+  });
+  return sum;
+}
+
+// A list of (value, residual, products, converged, direction)
+py::list bind_extreme_eigenvalues(const Problem& problem, const Array<double>& weights, int count,
+                                  bool largest, double tolerance, std::int64_t max_products,
+                                  const std::optional<Direction>& start, int threads) {
+  if (count < 1) throw std::invalid_argument("count is not positive");
+  if (start && !start->fits(problem.net)) throw std::invalid_argument("start has a wrong shape");
+  Interruption interruption;
+  LanczosOptions options;
+  options.largest = largest;
+  options.tolerance = tolerance;
+  options.max_products = max_products;
+  options.interrupted = interruption.check();
+  std::vector<Sharpness> found;
+  at(problem, weights, threads, [&](auto& landscape) {
+    found = extreme_eigenvalues(landscape, count, options, start ? &*start : nullptr);
+  });
+  interruption.rethrow();
+  py::list list;
+  for (Sharpness& one : found) {
+    list.append(py::make_tuple(one.value, one.residual, one.products, one.converged,
+                               std::move(one.vector)));
+  }
+  return list;
+}
+
+Array<double> to_array(const Eigen::MatrixXd& matrix) {
+  Array<double> out({matrix.cols(), matrix.rows()});
+  std::copy_n(matrix.data(), matrix.size(), out.mutable_data());
+  return out;
+}
+
+// Nodes and weights (vectors, steps), and the share of the eigenvalue zero
+py::tuple bind_spectral_density(const Problem& problem, const Array<double>& weights, int vectors,
+                                int steps, std::uint64_t seed, int threads) {
+  if (vectors < 1 || steps < 1) throw std::invalid_argument("vectors or steps is not positive");
+  Interruption interruption;
+  SpectralDensity density;
+  at(problem, weights, threads, [&](auto& landscape) {
+    density = spectral_density(landscape, vectors, steps, seed, interruption.check());
+  });
+  interruption.rethrow();
+  return py::make_tuple(to_array(density.nodes), to_array(density.weights), density.zeros);
+}
+
+Direction dense_direction(const Array<double>& vector) {
+  require_shape(vector, "vector", {vector.size()});
+  Direction direction;
+  direction.dense = Eigen::Map<const Eigen::VectorXd>(vector.data(), vector.size());
+  return direction;
+}
+
+Array<double> expand(const Direction& direction, const Problem& problem) {
+  if (!direction.fits(problem.net)) throw std::invalid_argument("problem is of another network");
+  Array<double> out(problem.net.parameters);
+  direction.expand(problem.net, out.mutable_data());
+  return out;
+}
+
+py::tuple state_of(const Direction& direction) {
+  const auto& [compressed, dense] = direction;
+  const auto as_array = [](const Eigen::VectorXd& x) { return Array<double>(x.size(), x.data()); };
+  return py::make_tuple(as_array(compressed.uhat), as_array(compressed.vhat),
+                        as_array(compressed.coordinates), as_array(dense));
+}
+
+Direction direction_of(const py::tuple& state) {
+  if (state.size() != 4) throw std::invalid_argument("state has a wrong length");
+  const auto vector = [&](int i) -> Eigen::VectorXd {
+    const auto array = state[std::size_t(i)].cast<Array<double>>();
+    return Eigen::Map<const Eigen::VectorXd>(array.data(), array.size());
+  };
+  return {{vector(0), vector(1), vector(2)}, vector(3)};
+}
+
+}  // namespace
+
+void register_landscape(py::module_& module) {
+  const auto problem = py::arg("problem");
+  const auto weights = py::arg("weights").noconvert();
+  const auto threads = py::arg("threads");
+  py::class_<Direction>(module, "Direction", py::module_local())
+      .def(py::init(&dense_direction), py::arg("vector").noconvert())
+      .def("expand", &expand, problem)
+      .def(py::pickle(&state_of, &direction_of));
+  module.def("end_to_end", &end_to_end, problem, weights, threads);
+  module.def("risk", &risk, problem, weights, threads);
+  module.def("gradient", &gradient, problem, weights, threads);
+  module.def("hessian_vector_product", &hessian_vector_product, problem, weights,
+             py::arg("direction").noconvert(), threads);
+  module.def("hessian", &hessian, problem, weights, threads);
+  module.def("compressed_hessian", &compressed_hessian, problem, weights, threads);
+  module.def("hessian_trace", &trace, problem, weights, threads);
+  module.def("extreme_eigenvalues", &bind_extreme_eigenvalues, problem, weights, py::arg("count"),
+             py::arg("largest"), py::arg("tolerance"), py::arg("max_products"), py::arg("start"),
+             threads);
+  module.def("spectral_density", &bind_spectral_density, problem, weights, py::arg("vectors"),
+             py::arg("steps"), py::arg("seed"), threads);
+}
+
+}  // namespace deeplinear::bindings

@@ -1,0 +1,222 @@
+// The stages of a step of one large linear network, whose weights stay where they are.
+//
+// A step adds rank-one terms to the weights, one per stage. They wait, with their vectors, and every
+// product takes them into account, until a push folds several of them into the memory of the weights
+// on its way: so a step of descent reads the weights twice, and writes them once in several steps.
+#pragma once
+
+#include <array>
+#include <cmath>
+
+#include <Eigen/Core>
+#include <Eigen/QR>
+
+#include "landscape.hpp"
+#include "range.hpp"
+#include "stepper.hpp"
+#include "wide_chain.hpp"
+
+namespace deeplinear {
+
+template <class Scalar_>
+class WideStages {
+ public:
+  using Scalar = Scalar_;
+  using P = Pack<Scalar, 1>;
+  using Landscape = deeplinear::Landscape;
+  using Index = Layout::Index;
+  static constexpr bool in_place = true;
+
+  WideStages(const Problem& problem, const Tableau& tableau, Team& team)
+      : net_(problem.net),
+        tableau_(tableau),
+        risk_(problem.risk),
+        chain_(problem.net, team),
+        most_waiting_(tableau.stages == 1 ? steps_that_wait(problem.net) : 1),
+        slots_(tableau.stages + std::max(most_waiting_, tableau.stages)),
+        storage_(2 * slots_ * net_.coordinates, Scalar(0)),
+        squared_norm_(net_.depth() + 1),
+        squared_error_(net_.depth() + 1) {
+    for (int slot = 0; slot < slots_; ++slot) {
+      set_readout(problem, storage_.data() + 2 * slot * net_.coordinates);
+      free_.push_back(slot);
+    }
+    for (int s = 0; s < tableau.stages; ++s) renew(s);
+  }
+
+  const Tableau& tableau() const { return tableau_; }
+
+  P start(P* W) { return pull_stage(numbers(W), 0, waiting_); }
+
+  void descend(P* W, P h) {
+    push_stage(numbers(W), 0, waiting_);
+    add_waiting(0, -h.lane(0));
+  }
+
+  P evaluate(P* W, int s, P h) {
+    Terms<Scalar> terms = waiting_;
+    for (int j = 0; j < s; ++j) {
+      if (tableau_.a[s][j] != 0) terms.add(Scalar(-tableau_.a[s][j]) * h.lane(0), u(j), v(j));
+    }
+    const P excess = s > 0 ? pull_stage(numbers(W), s, terms) : zero<P>();
+    push_stage(numbers(W), s, terms);
+    return excess;
+  }
+
+  P evaluate_at(P* W, int s) {
+    const P excess = pull_stage(numbers(W), s, waiting_);
+    push_stage(numbers(W), s, waiting_);
+    return excess;
+  }
+
+  void advance(P*, P h, Mask<P> mask) {
+    if (!any(mask)) return;
+    for (int s = 0; s < tableau_.stages; ++s) {
+      if (tableau_.b[s] != 0) add_waiting(s, Scalar(-tableau_.b[s]) * h.lane(0));
+    }
+    norms_known_ = false;
+  }
+
+  void take_over(int s, Mask<P> mask) {
+    if (any(mask)) std::swap(slot_[0], slot_[s]);
+  }
+
+  // As deeplinear::squared_error, for E = h sum_s e_s K_s with nothing waiting. |E_k| comes from
+  // the triangular factors of its two sides: E_k = U diag(e) V^T = Q_u R_u diag(e) R_v^T Q_v^T. They
+  // are as exact as a sum entry by entry, which Gram matrices are not.
+  template <class Coefficients>
+  P squared_error(const P* W, const Coefficients& e, P h, P rtol, P atol) {
+    if (!norms_known_) find_norms(numbers(W));
+    chain_.for_each_layer([&](int k) {
+      const Eigen::MatrixXd left = triangle(k, true), right = triangle(k - 1, false);
+      Eigen::VectorXd scale(tableau_.stages);
+      for (int s = 0; s < tableau_.stages; ++s) scale[s] = e[s] * double(h.lane(0));
+      squared_error_[k] = (left * scale.asDiagonal() * right.transpose()).squaredNorm();
+    });
+    const double r = double(rtol.lane(0)), a = double(atol.lane(0));
+    double mean = 0;
+    for (int k = 1; k <= net_.depth(); ++k) {
+      const double size = double(net_.rows(k)) * net_.cols(k);
+      mean += squared_error_[k] / (r * r * squared_norm_[k] + a * a * size);
+    }
+    return P(Scalar(mean / net_.depth()));
+  }
+
+  // Puts all that waits into the memory of the weights.
+  void settle(P* W) {
+    if (waiting_.count > 0) fold(numbers(W), 0, Terms<Scalar>{});
+  }
+
+  // What the weights in memory lack: the terms that wait, and sum_s c_s K_s.
+  Terms<Scalar> terms() const { return waiting_; }
+  template <class Coefficients>
+  Terms<Scalar> terms(const Coefficients& c) {
+    Terms<Scalar> all = waiting_;
+    for (int s = 0; s < tableau_.stages; ++s) {
+      if (c[s] != 0) all.add(Scalar(c[s]), u(s), v(s));
+    }
+    return all;
+  }
+
+  // |w - w*|^2 and the excess of the test risk at the last stage
+  P squared_distance() const { return risk_.squared_distance(); }
+  P test_excess() const { return risk_.test_excess(); }
+
+  RangeFailure range_failure(const P* W, int, bool risk_is_finite) const {
+    const Scalar *w = numbers(W), *first = u(0);
+    return deeplinear::range_failure<Scalar>(
+        net_, risk_is_finite, [=](Index n) { return double(w[n]); },
+        [=](Index n) { return double(first[n]); });
+  }
+
+ private:
+  // Each step that waits is four more passes over vectors in the next one, which has two over the
+  // weights; a write of the weights costs about as much as half a pass.
+  static int steps_that_wait(const Layout& net) {
+    const double width = double(net.parameters) / double(net.coordinates);
+    return width < 48 ? 1 : width < 96 ? 2 : 4;
+  }
+
+  static Scalar* numbers(P* W) { return reinterpret_cast<Scalar*>(W); }
+  static const Scalar* numbers(const P* W) { return reinterpret_cast<const Scalar*>(W); }
+
+  Scalar* u(int s) { return storage_.data() + 2 * slot_[s] * net_.coordinates; }
+  const Scalar* u(int s) const { return storage_.data() + 2 * slot_[s] * net_.coordinates; }
+  Scalar* v(int s) { return u(s) + net_.coordinates; }
+  const Scalar* v(int s) const { return u(s) + net_.coordinates; }
+
+  void renew(int s) {
+    slot_[s] = free_.back();
+    free_.pop_back();
+  }
+
+  void add_waiting(int s, Scalar c) {
+    waiting_.add(c, u(s), v(s));
+    waiting_slots_.push_back(slot_[s]);
+    renew(s);
+  }
+
+  // u^s and v^s_0; returns the excess risk
+  P pull_stage(const Scalar* W, int s, const Terms<Scalar>& terms) {
+    chain_.pull(W, terms, u(s));
+    return risk_.gradient(reinterpret_cast<P*>(u(s)), reinterpret_cast<P*>(v(s)));
+  }
+
+  // v^s; the terms begin with those that wait.
+  void push_stage(Scalar* W, int s, const Terms<Scalar>& terms) {
+    if (waiting_.count < most_waiting_) return chain_.push(W, terms, v(s));
+    Terms<Scalar> others;
+    for (int j = waiting_.count; j < terms.count; ++j) {
+      others.add(terms.coefficient[j], terms.u[j], terms.v[j]);
+    }
+    fold(W, s, others);
+  }
+
+  void fold(Scalar* W, int s, const Terms<Scalar>& others) {
+    chain_.fold_and_push(W, waiting_, others, v(s));
+    waiting_ = {};
+    free_.insert(free_.end(), waiting_slots_.begin(), waiting_slots_.end());
+    waiting_slots_.clear();
+  }
+
+  // |W_k|^2 of the weights in memory
+  void find_norms(const Scalar* W) {
+    chain_.for_each_layer([&](int k) {
+      double sum = 0;
+      for (int i = 0; i < net_.rows(k); ++i) {
+        const Scalar* row = W + net_.weights[k] + Index(i) * net_.cols(k);
+        sum += double(wide_dot(net_.cols(k), row, row));
+      }
+      squared_norm_[k] = sum;
+    });
+    norms_known_ = true;
+  }
+
+  // R of the vectors u_k (or v_k) of all stages as columns, (min(d_k, stages), stages)
+  Eigen::MatrixXd triangle(int k, bool of_u) {
+    const int n = net_.widths[k], stages = tableau_.stages;
+    Eigen::MatrixXd columns(n, stages);
+    for (int s = 0; s < stages; ++s) {
+      const Scalar* from = (of_u ? u(s) : v(s)) + net_.vectors[k];
+      for (int i = 0; i < n; ++i) columns(i, s) = double(from[i]);
+    }
+    const Eigen::HouseholderQR<Eigen::MatrixXd> factors(columns);
+    const auto R = factors.matrixQR().topRows(std::min(n, stages));
+    return R.template triangularView<Eigen::Upper>();
+  }
+
+  const Layout& net_;
+  const Tableau& tableau_;
+  RiskEvaluator<P> risk_;
+  WideChain<Scalar> chain_;
+  const int most_waiting_;  // fold once there are so many terms
+  const int slots_;
+  AlignedVector<Scalar> storage_;  // (slots, u and v)
+  std::vector<int> free_, waiting_slots_;
+  std::array<int, Tableau::capacity> slot_{};  // of the stages
+  Terms<Scalar> waiting_;
+  bool norms_known_ = false;
+  std::vector<double> squared_norm_, squared_error_;  // of the layers, at [k]
+};
+
+}  // namespace deeplinear

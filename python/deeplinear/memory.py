@@ -1,0 +1,77 @@
+"""What fits the memory of this machine, said before work starts."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from deeplinear.network import Network
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def available_memory() -> float:
+    """Return the bytes that this process can still take; infinite where the system doesn't say."""
+    return min(_free_in_machine(), _free_in_group())
+
+
+def _free_in_machine() -> float:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return float("inf")
+    fields = dict(line.split(":", 1) for line in lines if ":" in line)
+    free = fields.get("MemAvailable")
+    return float("inf") if free is None else 1024.0 * int(free.split()[0])
+
+
+def _free_in_group() -> float:
+    """Return what the limit of the process's control group leaves; its caches can be given back."""
+    try:
+        limit = (_CGROUP / "memory.max").read_text(encoding="ascii").strip()
+        used = int((_CGROUP / "memory.current").read_text(encoding="ascii"))
+        lines = (_CGROUP / "memory.stat").read_text(encoding="ascii").splitlines()
+    except (OSError, ValueError):
+        return float("inf")
+    if limit == "max":
+        return float("inf")
+    inactive = dict(line.split() for line in lines).get("inactive_file", "0")
+    return int(limit) - used + float(inactive)
+
+
+def require_memory(what: str, network: Network, numbers: float, itemsize: int = 8) -> None:
+    """Refuse work that cannot fit.
+
+    Parameters
+    ----------
+    what : str
+        What the numbers are, such as ``"weights"``; the network follows in the sentence.
+    network : Network
+        The network.
+    numbers : float
+        How many numbers are about to be allocated.
+    itemsize : int, default 8
+        The bytes of each.
+
+    Raises
+    ------
+    MemoryError
+        If there is less memory.
+    """
+    needed, free = numbers * itemsize, available_memory()
+    if needed <= free:
+        return
+    widths = network.widths
+    shape = f"{network.depth} layers, widths up to {max(widths)}, {network.parameters:,} parameters"
+    raise MemoryError(
+        f"network must fit the memory: {what} of {shape} need {_size(needed)}; "
+        f"{_size(free)} are available."
+    )
+
+
+def _size(count: float) -> str:
+    units = ("bytes", "KB", "MB", "GB", "TB")
+    power = min(int(math.log10(max(count, 1)) // 3), len(units) - 1)
+    return f"{count / 1000**power:.4g} {units[power]}"
