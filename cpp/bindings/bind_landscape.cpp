@@ -20,8 +20,8 @@ namespace {
 template <class AnyLandscape>
 inline constexpr bool is_by_samples = std::decay_t<AnyLandscape>::by_samples;
 
-// Calls body(landscape) without the GIL, with the landscape evaluated at the weights (P,), by a team
-// of at most so many threads. An exception of the body comes back with the GIL.
+// Calls body(landscape) without the GIL, with the landscape evaluated at the weights (P,), by a
+// team of at most so many threads. An exception of the body comes back with the GIL.
 template <class Body>
 void at(const Problem& problem, const Array<double>& weights, int threads, Body body) {
   require_shape(weights, "weights", {problem.net.parameters});

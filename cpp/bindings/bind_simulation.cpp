@@ -79,13 +79,12 @@ void check(const Plan& plan) {
 }
 
 template <class Scalar>
-py::dict bind_simulate(const Problem& problem, Array<Scalar> weights,
-                       const std::string& method, const Array<double>& step,
-                       const Array<std::int64_t>& steps, const Array<double>& last_step,
-                       double time, const Array<double>& rtol, const Array<double>& atol,
-                       double every, std::int64_t records, const std::vector<std::string>& record,
-                       double tolerance, int threads, const std::string& engine,
-                       const py::object& progress) {
+py::dict bind_simulate(const Problem& problem, Array<Scalar> weights, const std::string& method,
+                       const Array<double>& step, const Array<std::int64_t>& steps,
+                       const Array<double>& last_step, double time, const Array<double>& rtol,
+                       const Array<double>& atol, double every, std::int64_t records,
+                       const std::vector<std::string>& record, double tolerance, int threads,
+                       const std::string& engine, const py::object& progress) {
   const py::ssize_t runs = weights.ndim() == 2 ? weights.shape(0) : 0;
   require_shape(weights, "weights", {runs, problem.net.parameters});
   Plan plan;

@@ -5,8 +5,8 @@
 // own.
 #pragma once
 
-#include "landscape.hpp"
 #include "chain.hpp"
+#include "landscape.hpp"
 #include "memory.hpp"
 #include "range.hpp"
 #include "stepper.hpp"
@@ -56,9 +56,8 @@ class ChainStages {
   template <class Coefficients>
   P squared_error(const P* W, const Coefficients& e, P h, P rtol, P atol) {
     P error = zero<P>();
-    with_rows(e, h, [&](auto&& rows) {
-      error = deeplinear::squared_error(net_, W, rows, rtol, atol);
-    });
+    with_rows(e, h,
+              [&](auto&& rows) { error = deeplinear::squared_error(net_, W, rows, rtol, atol); });
     return error;
   }
 

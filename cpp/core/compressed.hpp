@@ -144,7 +144,8 @@ class CompressedHessian {
       const auto beta = V.coordinates.segment(beta_[k - 1], cols);
       const auto left = V.uhat.segment(net_.vectors[k], rows);
       const auto right = V.vhat.segment(net_.vectors[k - 1], cols);
-      x.segment(alpha_[k - 1], rows) = alpha * right.dot(vhat(k - 1)) + left * beta.dot(vhat(k - 1));
+      x.segment(alpha_[k - 1], rows) =
+          alpha * right.dot(vhat(k - 1)) + left * beta.dot(vhat(k - 1));
       x.segment(beta_[k - 1], cols) = right * alpha.dot(uhat(k)) + beta * left.dot(uhat(k));
     }
     project(x);

@@ -1,4 +1,5 @@
-// Landscape: risk, gradient, Hessian products and Hessian trace of a linear network at given weights.
+// Landscape: risk, gradient, Hessian products and Hessian trace of a linear network at given
+// weights.
 #pragma once
 
 #include <algorithm>

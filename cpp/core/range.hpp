@@ -16,9 +16,10 @@ struct RangeFailure {
   int layer = 0;
 };
 
-// Looks at the u_k of a pull. W(n) and u(n) are the n-th weight and number of the vectors as double,
-// of runs in the precision Scalar. Numbers whose squares overflow are too large for a risk; those
-// below the smallest normal number have lost their digits, unless the product is zero as it stands.
+// Looks at the u_k of a pull. W(n) and u(n) are the n-th weight and number of the vectors as
+// double, of runs in the precision Scalar. Numbers whose squares overflow are too large for a risk;
+// those below the smallest normal number have lost their digits, unless the product is zero as it
+// stands.
 template <class Scalar, class Weight, class Number>
 RangeFailure range_failure(const Layout& net, bool risk_is_finite, Weight W, Number u) {
   const double most = std::sqrt(double(std::numeric_limits<Scalar>::max()));

@@ -48,9 +48,7 @@ class SampleStages {
     for (Index i = 0; i < net_.parameters; ++i) to[i] = select(mask, from[i], to[i]);
   }
 
-  void advance(P* W, P h, Mask<P> mask) {
-    add_rows(net_, W, rows_of(tableau_.b, h), mask);
-  }
+  void advance(P* W, P h, Mask<P> mask) { add_rows(net_, W, rows_of(tableau_.b, h), mask); }
 
   template <class Coefficients>
   P squared_error(const P* W, const Coefficients& e, P h, P rtol, P atol) {

@@ -176,8 +176,7 @@ SpectralDensity density_of(Operator& H, Index parameters, int vectors, int steps
     Eigen::SelfAdjointEigenSolver<Matrix> eigen;
     eigen.computeFromTridiagonal(a.head(taken), b.head(taken - 1));
     density.nodes.col(i).head(taken) = eigen.eigenvalues();
-    density.weights.col(i).head(taken) =
-        mass * eigen.eigenvectors().row(0).transpose().cwiseAbs2();
+    density.weights.col(i).head(taken) = mass * eigen.eigenvectors().row(0).transpose().cwiseAbs2();
   }
   return density;
 }
@@ -194,8 +193,8 @@ std::vector<Sharpness> extreme_eigenvalues(Landscape& landscape, int count, Lanc
     options.max_basis = std::min(options.max_basis, largest_basis(H.size(), net.parameters));
     Vector guess;
     if (start && !start->empty()) {
-      guess = start->dense.size() > 0 ? H.compress(start->dense.data())
-                                      : H.compress(start->compressed);
+      guess =
+          start->dense.size() > 0 ? H.compress(start->dense.data()) : H.compress(start->compressed);
     }
     if (count == 1 && options.largest && H.dimension() > largest_dense_dimension) {
       if (auto pair = eigenpair_at_minimizer(H, landscape, options)) pairs.push_back(*pair);

@@ -23,8 +23,8 @@ struct Direction {
   bool fits(const Layout& net) const {
     if (dense.size() > 0) return dense.size() == net.parameters;
     const auto size = 2 * net.coordinates - net.widths.front() - net.widths.back();
-    return compressed.uhat.size() == net.coordinates &&
-           compressed.vhat.size() == net.coordinates && compressed.coordinates.size() == size;
+    return compressed.uhat.size() == net.coordinates && compressed.vhat.size() == net.coordinates &&
+           compressed.coordinates.size() == size;
   }
 
   void expand(const Layout& net, double* V) const {

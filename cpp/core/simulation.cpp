@@ -3,6 +3,8 @@
 namespace deeplinear {
 
 // Below, the lanes of an ensemble are faster for many runs, and a single run takes microseconds.
-bool is_wide(const Layout& net) { return net.parameters >= 65536; }
+bool is_wide(const Layout& net) {
+  return net.parameters >= 65536;
+}
 
 }  // namespace deeplinear

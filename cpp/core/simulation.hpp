@@ -1,5 +1,5 @@
-// Simulation: runs of one problem, a SIMD lane per run and groups of lanes over threads, or one after
-// another with the threads inside a run.
+// Simulation: runs of one problem, a SIMD lane per run and groups of lanes over threads, or one
+// after another with the threads inside a run.
 #pragma once
 
 #include <cstdint>
@@ -58,11 +58,11 @@ struct Records {
 };
 
 struct Outcome {
-  std::vector<Status> status;           // (runs,)
-  std::vector<std::int64_t> last_step;  // (runs,) steps taken
+  std::vector<Status> status;              // (runs,)
+  std::vector<std::int64_t> last_step;     // (runs,) steps taken
   std::vector<std::int32_t> out_of_range;  // (runs,) the layer where it over- or underflowed, or 0
-  double sharpness_residual = 0;        // largest of all records, relative to the value
-  std::int64_t unconverged = 0;         // eigenvalues that missed the tolerance
+  double sharpness_residual = 0;           // largest of all records, relative to the value
+  std::int64_t unconverged = 0;            // eigenvalues that missed the tolerance
   bool interrupted = false;
 };
 

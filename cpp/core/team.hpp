@@ -103,8 +103,7 @@ class Team {
     const unsigned mine = places_[index].arrivals.load(std::memory_order_relaxed) + 1;
     places_[index].arrivals.store(mine, std::memory_order_release);
     for (auto& place : places_) {
-      wait_until(
-          [&] { return int(place.arrivals.load(std::memory_order_acquire) - mine) >= 0; });
+      wait_until([&] { return int(place.arrivals.load(std::memory_order_acquire) - mine) >= 0; });
     }
   }
 

@@ -1,13 +1,14 @@
 // The two passes over the weights of one run, by the threads of a team:
 //
-//   pull:  u_{k-1} = W_k^T u_k + a_{k-1},  k = L .. 1      push:  v_k = W_k v_{k-1} + b_k,  k = 1 .. L
+//   pull:  u_{k-1} = W_k^T u_k + a_{k-1},  k = L .. 1      push:  v_k = W_k v_{k-1} + b_k,  k = 1
+//   .. L
 //
 // at weights that are those in memory plus rank-one terms: W_k + sum_s c_s u^s_k (v^s_{k-1})^T.
 //
 // The rows of a layer are cut into slabs, which go to the threads. In a push a thread computes its
-// rows of v_k; in a pull each slab gives a sum of its own, and a thread adds those up where its rows
-// of the next layer need them. So every thread reads consecutive memory, the threads meet once per
-// layer, and all sums have an order that the number of threads doesn't change.
+// rows of v_k; in a pull each slab gives a sum of its own, and a thread adds those up where its
+// rows of the next layer need them. So every thread reads consecutive memory, the threads meet once
+// per layer, and all sums have an order that the number of threads doesn't change.
 #pragma once
 
 #include <vector>
@@ -176,9 +177,8 @@ class WideChain {
       const int first = slab_start(k, slab), last = slab_start(k, slab + 1);
       Scalar* sum = sum_of_slab(k, slab);
       std::fill_n(sum, cols, Scalar(0));
-      const auto next = slab + 1 < mine.last
-                            ? Upcoming<Scalar>{layer + Index(last) * cols, cols}
-                            : rows_from(member, W, k - 1);
+      const auto next = slab + 1 < mine.last ? Upcoming<Scalar>{layer + Index(last) * cols, cols}
+                                             : rows_from(member, W, k - 1);
       add_transposed_rows(cols, layer, x, first, last, sum, next);
       const Scalar* part[terms_capacity];
       for (int s = 0; s < terms.count; ++s) part[s] = layer_terms.u[s] + first;
@@ -215,8 +215,8 @@ class WideChain {
   }
 
   template <class Source, class Multiply>
-  void push_layer(Team::Member member, int k, const Terms<Scalar>& terms, Scalar* v,
-                  Source source, Multiply multiply) {
+  void push_layer(Team::Member member, int k, const Terms<Scalar>& terms, Scalar* v, Source source,
+                  Multiply multiply) {
     const auto [first, last] = rows_of(member, k);
     if (first < last) {
       const Scalar* x = v + net_.vectors[k - 1];

@@ -92,7 +92,7 @@ inline void add_combination(int n, const Scalar* const* a, const Scalar* c, Scal
   };
   int j = 0;
   for (; j + 2 * L <= n; j += 2 * L) {
-    if (ahead != 0) prefetch<R * 2 * L * int(sizeof(Scalar))>(row[0] + R * j, ahead);
+    if (ahead != 0) prefetch<R * 2 * L* int(sizeof(Scalar))>(row[0] + R * j, ahead);
     add(j);
     add(j + L);
   }
@@ -122,7 +122,7 @@ inline void dots(int n, const Scalar* const* a, const Scalar* x, Scalar* out,
   }
   int j = 0;
   for (; j + 2 * L <= n; j += 2 * L) {
-    if (ahead != 0) prefetch<R * 2 * L * int(sizeof(Scalar))>(row[0] + R * j, ahead);
+    if (ahead != 0) prefetch<R * 2 * L* int(sizeof(Scalar))>(row[0] + R * j, ahead);
     const V first = load<V>(x + j), second = load<V>(x + j + L);
     for (int r = 0; r < R; ++r) {
       even[r] = fma(load<V>(row[r] + j), first, even[r]);
@@ -150,8 +150,8 @@ inline void dots(int n, const Scalar* const* a, const Scalar* x, Scalar* out,
 
 // row += sum_s c_s v^s; returns row . x after it, summed as in dots; v^s, row and x (n,), S terms
 template <int S, class Scalar>
-inline Scalar fold_row(int n, Scalar* row, const Scalar* c, const Scalar* const* v,
-                       const Scalar* x, std::ptrdiff_t ahead) {
+inline Scalar fold_row(int n, Scalar* row, const Scalar* c, const Scalar* const* v, const Scalar* x,
+                       std::ptrdiff_t ahead) {
   using V = Vector<Scalar>;
   constexpr int L = V::lanes;
   const Scalar* term[S];
@@ -163,7 +163,7 @@ inline Scalar fold_row(int n, Scalar* row, const Scalar* c, const Scalar* const*
   int j = 0;
   V even = zero<V>(), odd = zero<V>();
   for (; j + 2 * L <= n; j += 2 * L) {
-    prefetch<2 * L * int(sizeof(Scalar))>(row + j, ahead);
+    prefetch<2 * L* int(sizeof(Scalar))>(row + j, ahead);
     V first = load<V>(row + j), second = load<V>(row + j + L);
     for (int s = 0; s < S; ++s) {
       first = fma(factor[s], load<V>(term[s] + j), first);

@@ -1,15 +1,13 @@
 // The stages of a step of one large linear network, whose weights stay where they are.
 //
-// A step adds rank-one terms to the weights, one per stage. They wait, with their vectors, and every
-// product takes them into account, until a push folds several of them into the memory of the weights
-// on its way: so a step of descent reads the weights twice, and writes them once in several steps.
+// A step adds rank-one terms to the weights, one per stage. They wait, with their vectors, and
+// every product takes them into account, until a push folds several of them into the memory of the
+// weights on its way: so a step of descent reads the weights twice, and writes them once in several
+// steps.
 #pragma once
 
 #include <array>
 #include <cmath>
-
-#include <Eigen/Core>
-#include <Eigen/QR>
 
 #include "landscape.hpp"
 #include "range.hpp"
@@ -82,16 +80,24 @@ class WideStages {
   }
 
   // As deeplinear::squared_error, for E = h sum_s e_s K_s with nothing waiting. |E_k| comes from
-  // the triangular factors of its two sides: E_k = U diag(e) V^T = Q_u R_u diag(e) R_v^T Q_v^T. They
-  // are as exact as a sum entry by entry, which Gram matrices are not.
+  // the triangular factors of its two sides: E_k = U diag(e) V^T = Q_u R_u diag(e) R_v^T Q_v^T.
+  // They are as exact as a sum entry by entry, which Gram matrices are not.
   template <class Coefficients>
   P squared_error(const P* W, const Coefficients& e, P h, P rtol, P atol) {
     if (!norms_known_) find_norms(numbers(W));
     chain_.for_each_layer([&](int k) {
-      const Eigen::MatrixXd left = triangle(k, true), right = triangle(k - 1, false);
-      Eigen::VectorXd scale(tableau_.stages);
-      for (int s = 0; s < tableau_.stages; ++s) scale[s] = e[s] * double(h.lane(0));
-      squared_error_[k] = (left * scale.asDiagonal() * right.transpose()).squaredNorm();
+      const Triangle left = triangle(k, true), right = triangle(k - 1, false);
+      Scalar sum = 0;
+      for (int i = 0; i < tableau_.stages; ++i) {
+        for (int j = 0; j < tableau_.stages; ++j) {
+          Scalar entry = 0;
+          for (int s = std::max(i, j); s < tableau_.stages; ++s) {
+            entry += left[i][s] * Scalar(e[s]) * right[j][s];
+          }
+          sum += entry * entry;
+        }
+      }
+      squared_error_[k] = double(sum) * double(h.lane(0)) * double(h.lane(0));
     });
     const double r = double(rtol.lane(0)), a = double(atol.lane(0));
     double mean = 0;
@@ -130,6 +136,8 @@ class WideStages {
   }
 
  private:
+  using Triangle = std::array<std::array<Scalar, Tableau::capacity>, Tableau::capacity>;
+
   // Each step that waits is four more passes over vectors in the next one, which has two over the
   // weights; a write of the weights costs about as much as half a pass.
   static int steps_that_wait(const Layout& net) {
@@ -192,17 +200,30 @@ class WideStages {
     norms_known_ = true;
   }
 
-  // R of the vectors u_k (or v_k) of all stages as columns, (min(d_k, stages), stages)
-  Eigen::MatrixXd triangle(int k, bool of_u) {
+  // R of the vectors u_k (or v_k) of all stages as columns, by modified Gram-Schmidt
+  Triangle triangle(int k, bool of_u) {
     const int n = net_.widths[k], stages = tableau_.stages;
-    Eigen::MatrixXd columns(n, stages);
+    AlignedVector<Scalar> columns(std::size_t(n) * stages);
+    Scalar* column[Tableau::capacity];
     for (int s = 0; s < stages; ++s) {
-      const Scalar* from = (of_u ? u(s) : v(s)) + net_.vectors[k];
-      for (int i = 0; i < n; ++i) columns(i, s) = double(from[i]);
+      column[s] = columns.data() + std::size_t(n) * s;
+      std::copy_n((of_u ? u(s) : v(s)) + net_.vectors[k], n, column[s]);
     }
-    const Eigen::HouseholderQR<Eigen::MatrixXd> factors(columns);
-    const auto R = factors.matrixQR().topRows(std::min(n, stages));
-    return R.template triangularView<Eigen::Upper>();
+    Triangle R{};
+    for (int i = 0; i < stages; ++i) {
+      const Scalar norm = std::sqrt(wide_dot(n, column[i], column[i]));
+      if (!(norm > 0)) continue;
+      const int rest = stages - i - 1;
+      Scalar product[Tableau::capacity];
+      wide_dots(rest, n, column + i + 1, column[i], product);
+      R[i][i] = norm;
+      for (int j = 0; j < rest; ++j) {
+        R[i][i + 1 + j] = product[j] / norm;
+        const Scalar factor = -product[j] / (norm * norm);
+        add_multiples(1, n, &factor, column + i, column[i + 1 + j]);
+      }
+    }
+    return R;
   }
 
   const Layout& net_;
