@@ -6,6 +6,7 @@
 
 #include "arrays.hpp"
 #include "bindings.hpp"
+#include "finite.hpp"
 #include "full_hessian.hpp"
 #include "landscape.hpp"
 #include "maps.hpp"
@@ -184,6 +185,18 @@ py::tuple bind_spectral_density(const Problem& problem, const Array<double>& wei
   return py::make_tuple(to_array(density.nodes), to_array(density.weights), density.zeros);
 }
 
+template <class Scalar>
+bool bind_all_finite(const Array<Scalar>& vector, int threads) {
+  if (threads < 1) throw std::invalid_argument("threads is not positive");
+  const Scalar* x = vector.data();
+  const py::ssize_t size = vector.size(), smallest_part = 1 << 18;
+  bool finite = false;
+  py::gil_scoped_release release;
+  with_teams(1, int(std::min<py::ssize_t>(threads, 1 + size / smallest_part)),
+             [&](int, Team& team) { finite = all_finite(team, size, x); });
+  return finite;
+}
+
 Direction dense_direction(const Array<double>& vector) {
   require_shape(vector, "vector", {vector.size()});
   Direction direction;
@@ -224,6 +237,8 @@ void register_landscape(py::module_& module) {
       .def(py::init(&dense_direction), py::arg("vector").noconvert())
       .def("expand", &expand, problem)
       .def(py::pickle(&state_of, &direction_of));
+  module.def("all_finite", &bind_all_finite<double>, py::arg("vector").noconvert(), threads);
+  module.def("all_finite", &bind_all_finite<float>, py::arg("vector").noconvert(), threads);
   module.def("end_to_end", &end_to_end, problem, weights, threads);
   module.def("risk", &risk, problem, weights, threads);
   module.def("gradient", &gradient, problem, weights, threads);

@@ -17,8 +17,11 @@ namespace deeplinear {
 
 namespace detail {
 
-// The teams of one parallel region. What they share is published and joined through atomics of its
-// own, not by the region.
+// Counted up before a parallel region and read within: so what the calling thread wrote before is
+// known to happen before, without a look into the OpenMP runtime.
+inline std::atomic<unsigned> regions{0};
+
+// The teams of one parallel region. What they share is published and joined through atomics.
 template <class Body>
 class Teams {
  public:
@@ -26,6 +29,7 @@ class Teams {
 
   // On every thread of the region; `present` of them came.
   void work(int thread, int present) {
+    regions.load(std::memory_order_acquire);
     if (thread == 0) {
       const int leaders = std::min(count_, present), size = std::min(threads_, present) / leaders;
       for (int i = 0; i < leaders; ++i) teams_.push_back(std::make_unique<Team>(size));
@@ -76,6 +80,7 @@ inline void with_teams(int count, int threads, Body body) {
 #ifdef _OPENMP
   if (threads > 1) {
     auto* const shared = &teams;
+    detail::regions.fetch_add(1, std::memory_order_release);
 #pragma omp parallel num_threads(threads) firstprivate(shared)
     shared->work(omp_get_thread_num(), omp_get_num_threads());
   } else {

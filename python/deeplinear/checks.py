@@ -14,6 +14,8 @@ from typing import Any, TypeVar, overload
 import numpy as np
 import numpy.typing as npt
 
+from deeplinear import _core
+
 FloatArray = npt.NDArray[np.float64]
 
 #: A field that takes one number, or several of them for a sweep.
@@ -86,10 +88,8 @@ def finite_array(name: str, value: object, ndim: int | None, shape: str = "") ->
 
 
 def all_finite(array: npt.NDArray[Any]) -> bool:
-    """Say whether all entries are finite, without an array of as many truth values."""
-    vector = array.reshape(-1)
-    block = 1 << 20
-    return all(np.isfinite(vector[i : i + block]).all() for i in range(0, vector.size, block))
+    """Say whether all entries of a C-contiguous float array are finite, at the speed of memory."""
+    return _core.all_finite(array, _core.build_config()["threads"])
 
 
 def read_only(array: FloatArray) -> FloatArray:
