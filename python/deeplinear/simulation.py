@@ -222,7 +222,8 @@ def simulate(
     engine : {"auto", "ensemble", "wide"}
         How runs meet the processor. "ensemble": a SIMD lane per run, and groups of lanes on the
         threads. "wide": the threads share the layers of a run, whose weights stay in place. Both
-        round differently. "auto" takes the second for linear networks of 65,536 parameters or more.
+        round differently. "auto" takes the second for linear networks of 65,536 parameters or more
+        whose layers have some 24 units or more.
     overwrite_weights : bool, default False
         Whether the runs may move the memory of `weights` itself, where the layers are float64 views
         of one vector, as those of `Network.unflatten` and ``init.sample`` are: then a large network
