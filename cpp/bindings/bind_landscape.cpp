@@ -131,13 +131,15 @@ Array<double> compressed_hessian(const Problem& problem, const Array<double>& we
 
 double trace(const Problem& problem, const Array<double>& weights, int threads) {
   double sum = 0;
+  Interruption interruption;
   at(problem, weights, threads, [&](auto& landscape) {
     if constexpr (is_by_samples<decltype(landscape)>) {
       sum = FullHessian(landscape).trace();
     } else {
-      sum = hessian_trace(landscape);
+      sum = hessian_trace(landscape, interruption.check());
     }
   });
+  interruption.rethrow();
   return sum;
 }
 

@@ -2,6 +2,10 @@
 // follows from them: the trace of the Hessian, and its largest eigenvalue at a minimizer.
 #pragma once
 
+#include <algorithm>
+#include <functional>
+#include <limits>
+
 #include <Eigen/Core>
 #include <Eigen/Eigenvalues>
 
@@ -22,8 +26,8 @@ inline RowMatrix root_of_covariance(const Problem& problem) {
          values.tail(d - first).cwiseMax(0.0).cwiseSqrt().asDiagonal();
 }
 
-// Calls body(k, F) with F = A_k B (d_{k-1}, r) for k = 1 .. L. The rows of a product are cut into
-// blocks of a fixed size, so that it does not depend on the threads.
+// Calls body(k, F) with F = A_k B (d_{k-1}, r) for k = 1 .. L, until it returns false. The rows of
+// a product are cut into blocks of a fixed size, so that it does not depend on the threads.
 template <class Body>
 inline void for_each_map(Landscape& landscape, const RowMatrix& B, Body body) {
   constexpr int rows_at_once = 64;
@@ -31,8 +35,7 @@ inline void for_each_map(Landscape& landscape, const RowMatrix& B, Body body) {
   const Weights& W = landscape.weights();
   RowMatrix F = B;
   for (int k = 1; k <= net.depth(); ++k) {
-    body(k, static_cast<const RowMatrix&>(F));
-    if (k == net.depth()) return;
+    if (!body(k, static_cast<const RowMatrix&>(F)) || k == net.depth()) return;
     const int rows = net.rows(k), cols = net.cols(k);
     const Eigen::Map<const RowMatrix> layer(W.values + net.weights[k], rows, cols);
     const LayerTerms<double> terms = W.terms.of_layer(net, k);
@@ -53,13 +56,15 @@ inline void for_each_map(Landscape& landscape, const RowMatrix& B, Body body) {
   }
 }
 
-// tr H = 2 sum_k |u_k|^2 tr(A_k C A_k^T): the diagonal blocks of the residual part are zero.
-inline double hessian_trace(Landscape& landscape) {
+// tr H = 2 sum_k |u_k|^2 tr(A_k C A_k^T): the diagonal blocks of the residual part are zero. Stops
+// where it is interrupted.
+inline double hessian_trace(Landscape& landscape, const std::function<bool()>& interrupted) {
   const Layout& net = landscape.problem().net;
   double trace = 0;
   for_each_map(landscape, root_of_covariance(landscape.problem()), [&](int k, const RowMatrix& F) {
     const Eigen::Map<const Eigen::VectorXd> u(landscape.u(k), net.rows(k));
     trace += 2 * u.squaredNorm() * F.squaredNorm();
+    return !interrupted();
   });
   return trace;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <functional>
 #include <vector>
 
 #include <Eigen/Core>
@@ -16,7 +17,9 @@ struct LayerSpectrum {
   Eigen::VectorXd left, right;
 };
 
-std::vector<LayerSpectrum> layer_spectra(const Layout& net, const Weights& weights);
+// Layer by layer over the threads of the team; what is interrupted is not finished.
+std::vector<LayerSpectrum> layer_spectra(const Layout& net, const Weights& weights, Team& team,
+                                         const std::function<bool()>& interrupted);
 
 // sigma_2 / sigma_1, zero for a layer that is zero or has one singular value
 inline double rank_one_gap(const LayerSpectrum& spectrum) {

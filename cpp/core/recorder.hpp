@@ -20,6 +20,7 @@ class Recorder {
       : problem_(problem),
         plan_(plan),
         records_(records),
+        team_(team),
         interrupted_(std::move(interrupted)),
         landscape_(problem, team) {}
 
@@ -56,8 +57,8 @@ class Recorder {
       if (plan_.wide) guess_run_ = run;
     }
     if (records_.layer_norm || records_.rank_one_gap || records_.alignment) {
-      const auto spectra = layer_spectra(net, weights);
-      const int depth = net.depth();
+      const auto spectra = layer_spectra(net, weights, team_, interrupted_);
+      const int depth = interrupted_() ? 0 : net.depth();  // what was cut short is not recorded
       for (int k = 0; k < depth; ++k) {
         put(records_.layer_norm, run, slot, spectra[k].first, k, depth);
         put(records_.rank_one_gap, run, slot, rank_one_gap(spectra[k]), k, depth);
@@ -121,6 +122,7 @@ class Recorder {
     Direction& guess = guess_[largest ? 1 : 0];
     const bool follows = guess_run_ == run;
     Sharpness result = extreme_eigenvalue(landscape_, options, follows ? &guess : nullptr);
+    if (interrupted_()) return;  // cut short
     if (plan_.wide) guess = std::move(result.vector);
     put(array, run, slot, result.value);
     if (!result.converged) ++unconverged_;
@@ -132,6 +134,7 @@ class Recorder {
   const Problem& problem_;
   const Plan& plan_;
   const Records& records_;
+  Team& team_;
   std::function<bool()> interrupted_;
   Landscape landscape_;
   // Along a run of a large network an eigenvector is the first guess of the next.

@@ -110,7 +110,9 @@ std::optional<Eigenpair> eigenpair_at_minimizer(CompressedHessian& H, Landscape&
   for_each_map(landscape, B, [&](int k, const RowMatrix& F) {
     const Eigen::Map<const Vector> u(landscape.u(k), problem.net.rows(k));
     M.selfadjointView<Eigen::Lower>().rankUpdate(F.transpose(), 2 * u.squaredNorm());
+    return !(options.interrupted && options.interrupted());
   });
+  if (options.interrupted && options.interrupted()) return {};
   const Eigen::SelfAdjointEigenSolver<Matrix> eigen(M);
   x = H.gradient_of_map(B * eigen.eigenvectors().rightCols(1));
   H.project(x);
