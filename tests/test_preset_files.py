@@ -17,9 +17,9 @@ from deeplinear.experiments import (
     SpectralData,
     Training,
 )
+from deeplinear.options import RECORDABLE
 from deeplinear.preset_files import parse_preset, read_preset, to_toml
 from deeplinear.presets import PLAIN, PRESETS
-from deeplinear.simulation import RECORDABLE
 
 counts = st.integers(1, 10**6)
 numbers = st.floats(min_value=1e-300, max_value=1e300)

@@ -8,8 +8,9 @@ from deeplinear.density import SpectralDensity
 from deeplinear.dynamics import GradientDescent, GradientFlow
 from deeplinear.landscape import Landscape, Sharpness
 from deeplinear.network import Network
+from deeplinear.options import RECORDABLE
 from deeplinear.regression import Regression, gaussian_regression
-from deeplinear.simulation import RECORDABLE, Interrupted, simulate
+from deeplinear.simulation import Interrupted, simulate
 from deeplinear.sweeps import sweep
 
 __version__: str = build_config()["version"]

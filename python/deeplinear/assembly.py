@@ -18,8 +18,8 @@ from deeplinear import theory
 from deeplinear.checks import FloatArray
 from deeplinear.dynamics import GradientDescent
 from deeplinear.experiments import Preset, Problem, Training
+from deeplinear.options import RECORDABLE
 from deeplinear.regression import Regression
-from deeplinear.simulation import RECORDABLE
 
 #: A run has reached a minimizer where its excess risk is at most this share of the zero map's,
 REACHED = 1e-6

@@ -14,7 +14,8 @@ import typer
 from deeplinear import __version__, presets, summaries
 from deeplinear.checks import describe, one_of, positive_integer
 from deeplinear.files import require, writable_directory
-from deeplinear.simulation import DTYPES, Interrupted
+from deeplinear.options import DTYPES
+from deeplinear.simulation import Interrupted
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -30,8 +30,8 @@ from deeplinear.checks import (
 from deeplinear.dynamics import Dynamics, GradientDescent, GradientFlow
 from deeplinear.init import Initialization
 from deeplinear.network import ACTIVATIONS, Network
+from deeplinear.options import RECORDABLE
 from deeplinear.problems import Data, GaussianData, Problem, SpectralData, different, keep
-from deeplinear.simulation import RECORDABLE
 
 __all__ = [
     "FIGURE_NAMES",

@@ -28,8 +28,8 @@ from deeplinear.experiments import Preset, Problem, check_seed
 from deeplinear.files import replacing, require, writable_directory
 from deeplinear.landscape import Landscape
 from deeplinear.preset_files import to_toml
-from deeplinear.progress import progress_bar
-from deeplinear.simulation import Interrupted, Progress
+from deeplinear.progress import Update, progress_bar
+from deeplinear.simulation import Interrupted
 from deeplinear.sweeps import sweep
 
 __all__ = [
@@ -70,7 +70,7 @@ def run(
     seed: int | None = None,
     threads: int | None = None,
     dtype: npt.DTypeLike = "float64",
-    progress: bool | Progress = True,
+    progress: bool | Update = True,
 ) -> xr.Dataset:
     """Run an experiment.
 
@@ -186,7 +186,7 @@ def _sweep(
     *,
     threads: int | None,
     dtype: npt.DTypeLike,
-    progress: Progress,
+    progress: Update,
 ) -> xr.Dataset:
     """Train a block."""
     training, every = block.training, block.training.every

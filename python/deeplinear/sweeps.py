@@ -22,15 +22,9 @@ from deeplinear.dynamics import Dynamics
 from deeplinear.init import Initialization
 from deeplinear.landscape import Landscape
 from deeplinear.memory import require_memory
-from deeplinear.progress import progress_bar
-from deeplinear.simulation import (
-    Interrupted,
-    Options,
-    Progress,
-    RunSettings,
-    check_options,
-    run_ensemble,
-)
+from deeplinear.options import Options, check_options
+from deeplinear.progress import Update, progress_bar
+from deeplinear.simulation import Interrupted, RunSettings, run_ensemble
 
 __all__ = ["sweep"]
 
@@ -49,7 +43,7 @@ def sweep(
     dtype: npt.DTypeLike = "float64",
     threads: int | None = None,
     engine: str = "auto",
-    progress: bool | Progress = True,
+    progress: bool | Update = True,
 ) -> xr.Dataset:
     """Train one run for every combination of the swept fields and seeds.
 
@@ -160,7 +154,7 @@ def _run(
     settings: list[RunSettings],
     cells: list[dict[str, Any]],
     options: Options,
-    progress: Progress,
+    progress: Update,
 ) -> xr.Dataset:
     """Run all cells, one integrator at a time; the cells' values become coordinates of run."""
     methods = list(dict.fromkeys(s.method for s in settings))

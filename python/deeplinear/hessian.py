@@ -1,0 +1,354 @@
+"""The Hessian of the risk: products, its spectrum, and the sharpness."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deeplinear import _core
+from deeplinear.checks import (
+    FloatArray,
+    non_negative_integer,
+    one_of,
+    positive,
+    positive_integer,
+)
+from deeplinear.density import SpectralDensity
+from deeplinear.memory import require_memory
+from deeplinear.network import Network
+
+if TYPE_CHECKING:
+    from scipy.sparse.linalg import LinearOperator
+
+Weights = Iterable[npt.ArrayLike]
+
+
+@dataclass(frozen=True)
+class Sharpness:
+    """An extreme eigenvalue of the Hessian, with what is known of its accuracy.
+
+    Attributes
+    ----------
+    value : float
+        The eigenvalue, in units of risk per squared weight.
+    residual : float
+        ``|H x - value x|`` of the unit vector x: an eigenvalue lies within it of `value`.
+    products : int
+        Hessian products that it took.
+    converged : bool
+        Whether the residual met the tolerance.
+    vector : list of L ndarray, shapes (d_k, d_{k-1})
+        The eigenvector x, of norm one over all layers. Of a linear network it takes memory beside
+        the weights only once it is asked for.
+    """
+
+    value: float
+    residual: float
+    products: int
+    converged: bool
+    _problem: _core.Problem = field(repr=False, compare=False)
+    _network: Network = field(repr=False, compare=False)
+    _direction: _core.Direction = field(repr=False, compare=False)
+
+    @cached_property
+    def vector(self) -> list[FloatArray]:  # noqa: D102  (documented above)
+        require_memory("an eigenvector", self._network, self._network.parameters)
+        return self._network.unflatten(self._direction.expand(self._problem))
+
+
+class Hessian(ABC):
+    """What a landscape knows of its Hessian; its other half is `Landscape`."""
+
+    network: Network
+    samples: bool
+    threads: int
+    _problem: _core.Problem
+
+    @abstractmethod
+    def _flatten(self, weights: Weights, name: str = "weights") -> FloatArray:
+        """Return the checked weights as a vector (P,)."""
+
+    def hessian_vector_product(self, weights: Weights, direction: Weights) -> list[FloatArray]:
+        """Compute the Hessian's product with a direction, in two passes over the weights.
+
+        Parameters
+        ----------
+        weights, direction : sequence of L array_like, shapes (d_k, d_{k-1})
+
+        Returns
+        -------
+        list of L ndarray, shapes (d_k, d_{k-1})
+
+        Raises
+        ------
+        TypeError, ValueError
+            If one of them does not fit the network, or is not finite.
+        """
+        product = _core.hessian_vector_product(
+            self._problem,
+            self._flatten(weights),
+            self._flatten(direction, "direction"),
+            self.threads,
+        )
+        return self.network.unflatten(product)
+
+    def hessian(self, weights: Weights) -> FloatArray:
+        """Compute the whole Hessian; for small networks.
+
+        Parameters
+        ----------
+        weights : sequence of L array_like, shapes (d_k, d_{k-1})
+
+        Returns
+        -------
+        ndarray, shape (P, P)
+            Layers first to last, each row by row; exactly symmetric.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the weights do not fit the network, or are not finite.
+        MemoryError
+            If P^2 numbers do not fit into memory.
+        """
+        return _core.hessian(self._problem, self._flatten(weights), self.threads)
+
+    def compressed_hessian(self, weights: Weights) -> FloatArray:
+        """Compute the Hessian on a subspace that contains its range.
+
+        Its eigenvalues are those of the whole Hessian but for zeros.
+
+        Parameters
+        ----------
+        weights : sequence of L array_like, shapes (d_k, d_{k-1})
+
+        Returns
+        -------
+        ndarray, shape (m, m)
+            In an orthonormal basis of the directions ``alpha_k v_{k-1}^T + u_k beta_k^T`` with
+            alpha_k orthogonal to u_k: ``m = sum_k (d_k - 1 + d_{k-1})`` unless a vector u_k or
+            v_{k-1} of the gradient's ``u_k v_{k-1}^T`` is zero; then less.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the weights do not fit the network, or are not finite, or the landscape is computed
+            through the samples.
+        """
+        if self.samples:
+            raise ValueError(
+                "compressed_hessian needs a linear network and samples=False: the Hessian of a "
+                f"mean over samples has no smaller range; got {self.network.activation!r} networks."
+            )
+        return _core.compressed_hessian(self._problem, self._flatten(weights), self.threads)
+
+    def hessian_trace(self, weights: Weights) -> float:
+        """Compute the trace of the Hessian exactly, without the Hessian.
+
+        ``tr H = 2 sum_k |u_k|^2 tr(A_k C A_k^T)`` with ``u_k = W_{k+1}^T ... W_L^T p`` and
+        ``A_k = W_{k-1} ... W_1`` in a linear network; through the samples, by a Hessian product per
+        weight.
+
+        Parameters
+        ----------
+        weights : sequence of L array_like, shapes (d_k, d_{k-1})
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the weights do not fit the network, or are not finite.
+        """
+        return _core.hessian_trace(self._problem, self._flatten(weights), self.threads)
+
+    def sharpness(
+        self,
+        weights: Weights,
+        tolerance: float = 1e-8,
+        *,
+        which: str = "largest",
+        start: Weights | Sharpness | None = None,
+        max_products: int = 10_000,
+    ) -> Sharpness:
+        """Compute the algebraic largest or smallest eigenvalue of the Hessian over all weights.
+
+        By Lanczos with full reorthogonalization and thick restarts, or a dense eigensolver where
+        the Hessian is small; of a linear network on the compressed Hessian, and at a minimizer, to
+        the tolerance, from the d x d matrix that has the same largest eigenvalue there,
+        ``2 C^(1/2) (sum_k |u_k|^2 A_k^T A_k) C^(1/2)``.
+
+        Parameters
+        ----------
+        weights : sequence of L array_like, shapes (d_k, d_{k-1})
+        tolerance : float, default 1e-8
+            Largest residual, relative to the eigenvalue. Rounding limits the residual to some
+            1e-15 of the Hessian's norm; that counts as converged.
+        which : {"largest", "lowest"}
+            Which end of the spectrum: the largest is the sharpness.
+        start : Sharpness or sequence of L array_like, optional
+            A first guess of the eigenvector: what was found at nearby weights, or its ``vector``.
+            The result depends on it within the tolerance alone.
+        max_products : int, default 10000
+            Where to give up, with ``converged`` false.
+
+        Returns
+        -------
+        Sharpness
+            NaN and not converged where a product of the layers overflows.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the weights or the start do not fit the network or are not finite, or an option is
+            not as above.
+        """
+        return self._eigenvalues(weights, 1, tolerance, which, start, max_products)[0]
+
+    def eigenvalues(
+        self,
+        weights: Weights,
+        k: int = 6,
+        tolerance: float = 1e-8,
+        *,
+        which: str = "largest",
+        max_products: int = 10_000,
+    ) -> list[Sharpness]:
+        """Compute the k algebraically largest or smallest eigenvalues of the Hessian.
+
+        One after another as `sharpness`, each without those before it, so that a repeated
+        eigenvalue comes as often as it is there; the zeros outside the Hessian's range included.
+
+        Parameters
+        ----------
+        weights : sequence of L array_like, shapes (d_k, d_{k-1})
+        k : int, default 6
+            How many; fewer come where there are fewer weights.
+        tolerance, which, max_products
+            As of `sharpness`; the limit is for each of them.
+
+        Returns
+        -------
+        list of Sharpness
+            The extreme one first.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the weights do not fit the network or are not finite, or an option is not as above.
+        """
+        count = min(positive_integer("k", k), self.network.parameters)
+        return self._eigenvalues(weights, count, tolerance, which, None, max_products)
+
+    def _eigenvalues(
+        self,
+        weights: Weights,
+        count: int,
+        tolerance: float,
+        which: str,
+        start: Weights | Sharpness | None,
+        max_products: int,
+    ) -> list[Sharpness]:
+        found = _core.extreme_eigenvalues(
+            self._problem,
+            self._flatten(weights),
+            count,
+            one_of("which", which, ("largest", "lowest")) == "largest",
+            positive("tolerance", tolerance),
+            positive_integer("max_products", max_products),
+            self._direction(start),
+            self.threads,
+        )
+        return [
+            Sharpness(value, residual, products, converged, self._problem, self.network, direction)
+            for value, residual, products, converged, direction in found
+        ]
+
+    def _direction(self, start: Weights | Sharpness | None) -> _core.Direction | None:
+        if start is None:
+            return None
+        if isinstance(start, Sharpness):
+            if start._network != self.network:
+                raise ValueError(
+                    f"start must be of the landscape's network; got widths {start._network.widths}."
+                )
+            return start._direction
+        return _core.Direction(self._flatten(start, "start"))
+
+    def spectral_density(
+        self, weights: Weights, *, vectors: int = 10, steps: int = 80, seed: int = 0
+    ) -> SpectralDensity:
+        """Estimate the density of the Hessian's eigenvalues by stochastic Lanczos quadrature.
+
+        Parameters
+        ----------
+        weights : sequence of L array_like, shapes (d_k, d_{k-1})
+        vectors : int, default 10
+            Random vectors; the error falls with the root of their number.
+        steps : int, default 80
+            Lanczos steps per vector, a Hessian product each.
+        seed : int, default 0
+            Of the random vectors.
+
+        Returns
+        -------
+        SpectralDensity
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the weights do not fit the network or are not finite, or an option is not as above.
+
+        Notes
+        -----
+        Lin, Saad and Yang, "Approximating spectral densities of large matrices", SIAM Review 2016.
+        Of a linear network the vectors lie in the range of the Hessian; the eigenvalue zero of its
+        complement is known exactly.
+        """
+        nodes, mass, zeros = _core.spectral_density(
+            self._problem,
+            self._flatten(weights),
+            positive_integer("vectors", vectors),
+            positive_integer("steps", steps),
+            non_negative_integer("seed", seed) % 2**64,
+            self.threads,
+        )
+        return SpectralDensity(nodes, mass, zeros)
+
+    def hessian_operator(self, weights: Weights) -> LinearOperator:
+        """Return the Hessian as an operator of SciPy, for its iterative solvers.
+
+        Parameters
+        ----------
+        weights : sequence of L array_like, shapes (d_k, d_{k-1})
+            Views of one vector are not copied, and must not change.
+
+        Returns
+        -------
+        scipy.sparse.linalg.LinearOperator, shape (P, P)
+            Real and symmetric.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the weights do not fit the network, or are not finite.
+        ImportError
+            If SciPy is not installed.
+        """
+        from scipy.sparse.linalg import LinearOperator
+
+        vector, size = self._flatten(weights), self.network.parameters
+
+        def product(x: npt.NDArray[Any]) -> FloatArray:
+            direction = np.ascontiguousarray(x.reshape(-1), dtype=np.float64)
+            return _core.hessian_vector_product(self._problem, vector, direction, self.threads)
+
+        return LinearOperator((size, size), matvec=product, rmatvec=product, dtype=np.float64)

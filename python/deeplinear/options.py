@@ -1,0 +1,142 @@
+"""The arguments that `simulate` and `sweep` share, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from deeplinear.checks import (
+    describe,
+    instance_of,
+    non_negative,
+    one_of,
+    positive,
+    positive_integer,
+)
+from deeplinear.dynamics import Dynamics, GradientDescent, GradientFlow
+from deeplinear.landscape import Landscape, number_of_threads
+
+#: What can be recorded: name -> (long name, dimension beside run and step or time).
+RECORDABLE: dict[str, tuple[str, str | None]] = {
+    "risk": ("risk |y - X w|^2 / n", None),
+    "test_risk": ("risk on the test data", None),
+    "distance": ("squared distance |w - w*|^2 to the minimizer", None),
+    "sharpness": ("largest eigenvalue of the Hessian", None),
+    "lowest_eigenvalue": ("smallest eigenvalue of the Hessian", None),
+    "layer_norm": ("spectral norm of the layer", "layer"),
+    "rank_one_gap": ("second over first singular value of the layer", "layer"),
+    "alignment": ("|u_k . v_{k+1}| of first singular vectors of neighbouring layers", "pair"),
+    "balancedness": ("largest Frobenius norm of W_{k+1}^T W_{k+1} - W_k W_k^T over k", None),
+}
+
+ENGINES = ("auto", "ensemble", "wide")
+DTYPES = ("float64", "float32")
+LARGEST_STEPS = 2**53  # counted exactly in float64
+
+
+@dataclass(frozen=True)
+class Options:
+    """The checked arguments that `simulate` and `sweep` share."""
+
+    horizon: float  # steps of gradient descent, time of gradient flow
+    record: tuple[str, ...]
+    every: float | None
+    tolerance: float
+    dtype: str
+    threads: int
+    engine: str
+
+
+def check_options(
+    landscape: Landscape,
+    dynamics: Dynamics,
+    *,
+    steps: object,
+    time: object,
+    record: object,
+    every: object,
+    tolerance: object,
+    dtype: object,
+    threads: object,
+    engine: object,
+) -> Options:
+    """Check the arguments that `simulate` and `sweep` share."""
+    instance_of("landscape", landscape, Landscape)
+    if isinstance(dynamics, GradientDescent):
+        if time is not None:
+            raise ValueError(
+                f"time must be None for gradient descent, which takes steps; got {describe(time)}."
+            )
+        horizon: float = positive_integer("steps", steps)
+        if horizon > LARGEST_STEPS:
+            raise ValueError(f"steps must be at most 2^53; got {steps}.")
+    elif isinstance(dynamics, GradientFlow):
+        if steps is not None:
+            raise ValueError(
+                f"steps must be None for gradient flow, which takes time; got {describe(steps)}."
+            )
+        horizon = positive("time", time)
+    else:
+        raise TypeError(
+            f"dynamics must be of type GradientDescent or GradientFlow; got {describe(dynamics)}."
+        )
+    return Options(
+        horizon=horizon,
+        record=_check_record(landscape, record),
+        every=None if every is None else _check_every(dynamics, every),
+        tolerance=non_negative("tolerance", tolerance),
+        dtype=_check_dtype(dtype),
+        threads=number_of_threads(threads),
+        engine=_check_engine(landscape, engine),
+    )
+
+
+def _check_engine(landscape: Landscape, engine: object) -> str:
+    name = one_of("engine", engine, ENGINES)
+    if name == "wide" and landscape.samples:
+        raise ValueError(
+            "engine must be 'auto' or 'ensemble' where the landscape goes through the samples; "
+            "got 'wide'."
+        )
+    return name
+
+
+def _check_record(landscape: Landscape, record: object) -> tuple[str, ...]:
+    takes = "record must be a sequence of names"
+    if record is None:
+        record = ("risk", "distance") if landscape.network.linear else ("risk",)
+    if isinstance(record, str):
+        record = (record,)
+    if not isinstance(record, Iterable):
+        raise TypeError(f"{takes}; got {describe(record)}.")
+    names = tuple(dict.fromkeys(one_of("record", name, tuple(RECORDABLE)) for name in record))
+    if "test_risk" in names and landscape.regression.X_test is None:
+        raise ValueError("record must not hold 'test_risk' where the regression has no test data.")
+    if "distance" in names and not landscape.network.linear:
+        raise ValueError(
+            "record must not hold 'distance' where the network is not linear and has no end-to-end "
+            f"map; got activation {landscape.network.activation!r}."
+        )
+    return names
+
+
+def _check_every(dynamics: Dynamics, every: object) -> float:
+    method = dynamics.method if isinstance(dynamics, GradientFlow) else None
+    if isinstance(method, tuple) and len(set(method)) > 1 and "dopri5" in method:
+        raise ValueError(
+            "every must be None where method has 'dopri5' beside others, whose records are at "
+            f"other times; got {describe(every)}."
+        )
+    if method in ("dopri5", ("dopri5",)):
+        return positive("every", every)
+    return positive_integer("every", every)
+
+
+def _check_dtype(dtype: object) -> str:
+    try:
+        name = np.dtype(dtype).name  # type: ignore[call-overload]
+    except TypeError:
+        name = dtype
+    return one_of("dtype", name, DTYPES)
