@@ -50,15 +50,16 @@ class Interruption {
   std::function<bool()> check() {
     return [this] {
       const auto now = std::chrono::steady_clock::now();
-      if (now - asked_ < std::chrono::milliseconds(100)) return false;
+      if (raised_ || now - asked_ < std::chrono::milliseconds(100)) return raised_;
       asked_ = now;
-      return monitor_(0);
+      return raised_ = monitor_(0);
     };
   }
   void rethrow() { monitor_.rethrow(true); }
 
  private:
   SignalMonitor monitor_;
+  bool raised_ = false;
   std::chrono::steady_clock::time_point asked_ = std::chrono::steady_clock::now();
 };
 
@@ -206,10 +207,14 @@ Direction dense_direction(const Array<double>& vector) {
   return direction;
 }
 
-Array<double> expand(const Direction& direction, const Problem& problem) {
-  if (!direction.fits(problem.net)) throw std::invalid_argument("problem is of another network");
-  Array<double> out(problem.net.parameters);
-  direction.expand(problem.net, out.mutable_data());
+Array<double> expand(const Direction& direction, const std::vector<int>& widths) {
+  check_widths(widths);
+  const Layout net(widths);
+  if (!direction.empty() && !direction.fits(net)) {
+    throw std::invalid_argument("widths are of another network");
+  }
+  Array<double> out(net.parameters);
+  direction.expand(net, out.mutable_data());
   return out;
 }
 
@@ -237,7 +242,7 @@ void register_landscape(py::module_& module) {
   const auto threads = py::arg("threads");
   py::class_<Direction>(module, "Direction", py::module_local())
       .def(py::init(&dense_direction), py::arg("vector").noconvert())
-      .def("expand", &expand, problem)
+      .def("expand", &expand, py::arg("widths"))
       .def(py::pickle(&state_of, &direction_of));
   module.def("all_finite", &bind_all_finite<double>, py::arg("vector").noconvert(), threads);
   module.def("all_finite", &bind_all_finite<float>, py::arg("vector").noconvert(), threads);

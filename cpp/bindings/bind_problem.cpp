@@ -33,15 +33,7 @@ Problem make_problem(const std::vector<int>& widths, const Array<double>& readou
                      const std::optional<Array<double>>& targets,
                      const std::optional<Array<double>>& test_inputs,
                      const std::optional<Array<double>>& test_targets) {
-  if (widths.size() < 2) throw std::invalid_argument("widths has fewer than two entries");
-  double parameters = 0;
-  for (std::size_t k = 0; k < widths.size(); ++k) {
-    if (widths[k] < 1) throw std::invalid_argument("widths has an entry below one");
-    if (k > 0) parameters += double(widths[k]) * widths[k - 1];
-  }
-  if (parameters > double(std::numeric_limits<std::int64_t>::max() / 1024)) {
-    throw std::invalid_argument("widths has too many parameters");
-  }
+  check_widths(widths);
   const int d = widths.front();
   Problem problem{Layout(widths), to_vector(readout, "readout", widths.back()), {}};
   problem.risk.dimension = d;
@@ -65,6 +57,18 @@ Problem make_problem(const std::vector<int>& widths, const Array<double>& readou
 }
 
 }  // namespace
+
+void check_widths(const std::vector<int>& widths) {
+  if (widths.size() < 2) throw std::invalid_argument("widths has fewer than two entries");
+  double parameters = 0;
+  for (std::size_t k = 0; k < widths.size(); ++k) {
+    if (widths[k] < 1) throw std::invalid_argument("widths has an entry below one");
+    if (k > 0) parameters += double(widths[k]) * widths[k - 1];
+  }
+  if (parameters > double(std::numeric_limits<std::int64_t>::max() / 1024)) {
+    throw std::invalid_argument("widths has too many parameters");
+  }
+}
 
 void register_problem(py::module_& module) {
   py::class_<Problem>(module, "Problem", py::module_local())

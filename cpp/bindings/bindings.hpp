@@ -1,5 +1,7 @@
 #pragma once
 
+#include <vector>
+
 #include <pybind11/pybind11.h>
 
 namespace deeplinear::bindings {
@@ -8,6 +10,9 @@ namespace py = pybind11;
 
 // The number of threads that `threads=None` stands for.
 int default_threads();
+
+// Throws where no network has these widths.
+void check_widths(const std::vector<int>& widths);
 
 void register_config(py::module_& module);
 void register_landscape(py::module_& module);

@@ -25,6 +25,7 @@ struct Eigenpair {
   bool converged = false;  // residual <= tolerance |value|, or at the level of rounding of |H|
   Eigen::VectorXd vector;  // x (size,)
   Eigen::VectorXd next;    // a guess of the eigenvector after it; may be empty
+  double norm = 0;         // |H|, from below
 };
 
 struct LanczosOptions {
@@ -34,6 +35,7 @@ struct LanczosOptions {
   Eigen::Index max_basis = 256;                 // then it restarts from its best vectors
   const Eigen::VectorXd* start = nullptr;       // (size,)
   const Eigen::MatrixXd* locked = nullptr;      // orthonormal eigenvectors to leave out, as columns
+  double norm = 0;                              // what is known of |H|, from below: its rounding
   std::function<bool()> interrupted = nullptr;  // looked at before every product
 };
 
@@ -53,7 +55,8 @@ class Lanczos {
         Q_(H.team(), H.size(), locked_ + std::min<Index>(capacity_, 32)),
         sign_(options.largest ? 1 : -1),
         w_(H.size()),
-        x_(H.size()) {
+        x_(H.size()),
+        norm_(options.norm) {
     if (locked_ > 0) Q_.columns().leftCols(locked_) = *options.locked;
   }
 
@@ -75,6 +78,7 @@ class Lanczos {
         if (exhausted || estimate <= 0.5 * goal) {
           next_ = w_;
           x_.noalias() = Q_.combination(locked_, ritz_.rightCols(1));
+          if (locked_ > 0) clean(x_);
           x_.normalize();
           if (accept() || exhausted) {
             if (ritz_.cols() > 1) {
@@ -105,7 +109,9 @@ class Lanczos {
 
   // A share of the pseudorandom vector keeps every eigenvector within reach of an unlucky start.
   void set_start() {
-    fill_pseudorandom(x_);
+    // Another one after every locked vector: where an eigenvalue is repeated, the part of the first
+    // in its eigenspace is the vector that was found.
+    fill_pseudorandom(x_, std::uint64_t(locked_));
     clean(x_);
     x_.normalize();
     if (!options_.start) return;
@@ -137,6 +143,7 @@ class Lanczos {
     best_.residual = (w_ - value * x_).norm();
     best_.value = sign_ * value;
     best_.vector = x_;
+    best_.norm = norm_;
     best_.converged =
         best_.residual <= std::max(options_.tolerance * std::abs(value), 16 * epsilon * norm_);
     return best_.converged;
@@ -194,9 +201,11 @@ class Lanczos {
   const Index locked_, dimension_, capacity_;
   Basis Q_;
   const double sign_;
-  Vector w_, x_, next_, betas_, ritz_values_;
+  Vector w_, x_;
+  double norm_;
+  Vector next_, betas_, ritz_values_;
   Matrix ritz_;
-  double ritz_value_ = 0, beta_ = 0, norm_ = 0;
+  double ritz_value_ = 0, beta_ = 0;
   Eigenpair best_;
 };
 

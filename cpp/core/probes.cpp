@@ -45,6 +45,7 @@ LayerSpectrum first_two_by_lanczos(const RowMatrix& W, const std::function<bool(
   options.locked = &locked;
   const Eigenpair first = extreme_eigenpair(H, options);
   locked = first.vector;
+  options.norm = std::max(first.norm, std::abs(first.value));
   if (first.next.size() > 0) options.start = &first.next;
   const Eigenpair second = extreme_eigenpair(H, options);
   LayerSpectrum spectrum;

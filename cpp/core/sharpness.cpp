@@ -60,6 +60,7 @@ std::vector<Eigenpair> eigenpairs(Operator& H, Index count, LanczosOptions optio
     options.start = guess.size() > 0 ? &guess : nullptr;
     options.locked = count > 1 ? &locked : nullptr;
     pairs.push_back(extreme_eigenpair(H, options));
+    options.norm = std::max({options.norm, pairs.back().norm, std::abs(pairs.back().value)});
     guess = pairs.back().next;
     if (i + 1 == count) break;
     locked.conservativeResize(Eigen::NoChange, i + 1);
@@ -175,9 +176,11 @@ SpectralDensity density_of(Operator& H, Index parameters, int vectors, int steps
       before = q;
       q = w / norm;
     }
+    // Of order one: the eigensolver takes what is small beside one for rounding.
+    const double unit = scale > 0 ? scale : 1;
     Eigen::SelfAdjointEigenSolver<Matrix> eigen;
-    eigen.computeFromTridiagonal(a.head(taken), b.head(taken - 1));
-    density.nodes.col(i).head(taken) = eigen.eigenvalues();
+    eigen.computeFromTridiagonal(a.head(taken) / unit, b.head(taken - 1) / unit);
+    density.nodes.col(i).head(taken) = unit * eigen.eigenvalues();
     density.weights.col(i).head(taken) = mass * eigen.eigenvectors().row(0).transpose().cwiseAbs2();
   }
   return density;

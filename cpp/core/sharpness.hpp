@@ -1,7 +1,9 @@
 // The extreme eigenvalues of the Hessian over all weights, and its spectral density.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "compressed.hpp"
@@ -27,8 +29,11 @@ struct Direction {
            compressed.coordinates.size() == size;
   }
 
+  // NaN where there is none
   void expand(const Layout& net, double* V) const {
-    if (dense.size() > 0) {
+    if (empty()) {
+      std::fill_n(V, net.parameters, std::numeric_limits<double>::quiet_NaN());
+    } else if (dense.size() > 0) {
       std::copy_n(dense.data(), net.parameters, V);
     } else {
       compressed.expand(net, V);

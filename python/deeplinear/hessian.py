@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 Weights = Iterable[npt.ArrayLike]
 
+#: Random vectors of a spectral density: more bring less than three digits are worth.
+MOST_VECTORS = 1_000_000
+_MOST = 2**62  # what the core counts to
+
 
 @dataclass(frozen=True)
 class Sharpness:
@@ -52,14 +56,13 @@ class Sharpness:
     residual: float
     products: int
     converged: bool
-    _problem: _core.Problem = field(repr=False, compare=False)
     _network: Network = field(repr=False, compare=False)
     _direction: _core.Direction = field(repr=False, compare=False)
 
     @cached_property
     def vector(self) -> list[FloatArray]:  # noqa: D102  (documented above)
         require_memory("an eigenvector", self._network, self._network.parameters)
-        return self._network.unflatten(self._direction.expand(self._problem))
+        return self._network.unflatten(self._direction.expand(self._network.widths))
 
 
 class Hessian(ABC):
@@ -117,6 +120,7 @@ class Hessian(ABC):
         MemoryError
             If P^2 numbers do not fit into memory.
         """
+        require_memory("the Hessian", self.network, float(self.network.parameters) ** 2)
         return _core.hessian(self._problem, self._flatten(weights), self.threads)
 
     def compressed_hessian(self, weights: Weights) -> FloatArray:
@@ -263,12 +267,12 @@ class Hessian(ABC):
             count,
             one_of("which", which, ("largest", "lowest")) == "largest",
             positive("tolerance", tolerance),
-            positive_integer("max_products", max_products),
+            min(positive_integer("max_products", max_products), _MOST),
             self._direction(start),
             self.threads,
         )
         return [
-            Sharpness(value, residual, products, converged, self._problem, self.network, direction)
+            Sharpness(value, residual, products, converged, self.network, direction)
             for value, residual, products, converged, direction in found
         ]
 
@@ -280,6 +284,8 @@ class Hessian(ABC):
                 raise ValueError(
                     f"start must be of the landscape's network; got widths {start._network.widths}."
                 )
+            if np.isnan(start.value):
+                raise ValueError("start must have a vector; got a result of NaN.")
             return start._direction
         return _core.Direction(self._flatten(start, "start"))
 
@@ -313,11 +319,14 @@ class Hessian(ABC):
         Of a linear network the vectors lie in the range of the Hessian; the eigenvalue zero of its
         complement is known exactly.
         """
+        count = positive_integer("vectors", vectors)
+        if count > MOST_VECTORS:
+            raise ValueError(f"vectors must be at most {MOST_VECTORS:,}; got {count}.")
         nodes, mass, zeros = _core.spectral_density(
             self._problem,
             self._flatten(weights),
-            positive_integer("vectors", vectors),
-            positive_integer("steps", steps),
+            count,
+            min(positive_integer("steps", steps), self.network.parameters),
             non_negative_integer("seed", seed) % 2**64,
             self.threads,
         )

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from deeplinear.checks import describe
+
 #: Takes the share of the work that is done, from 0 to 1.
 Update = Callable[[float], None]
 
@@ -31,6 +33,8 @@ def progress_bar(enabled: bool | Update, description: str) -> Iterator[Update]:
     if callable(enabled):
         yield enabled
         return
+    if not isinstance(enabled, bool):
+        raise TypeError(f"progress must be True, False or a function; got {describe(enabled)}.")
     if not enabled or not sys.stderr.isatty():
         yield lambda share: None
         return

@@ -140,13 +140,13 @@ def simulate(
     )
     setting = RunSettings.of(dynamics)
     network, overwrite = landscape.network, truth("overwrite_weights", overwrite_weights)
-    vectors = network.flatten(weights := tuple(weights), copy=False)
+    vectors = network.flatten(weights, copy=False)
+    is_view = vectors.base is not None
     if vectors.ndim > 2:
         raise ValueError(
             f"weights must carry one leading axis, of runs, or none; got {vectors.shape[:-1]}."
         )
     vectors = np.atleast_2d(vectors)
-    is_view = np.may_share_memory(vectors, weights[0])
     if is_view and not (overwrite and vectors.flags.writeable and options.dtype == "float64"):
         size = np.dtype(options.dtype).itemsize
         require_memory("a copy of the weights", network, float(vectors.size), size)
