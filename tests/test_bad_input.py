@@ -252,6 +252,12 @@ FLOW = dl.GradientFlow("rk4", step=0.1)
         ("threads", {"threads": 1.5}),
         ("dynamics", {"dynamics": 0.01}),
         ("dynamics", {"dynamics": None}),
+        ("engine", {"engine": "narrow"}),
+        ("engine", {"engine": None}),
+        ("engine", {"engine": 1}),
+        ("overwrite_weights", {"overwrite_weights": "yes"}),
+        ("overwrite_weights", {"overwrite_weights": None}),
+        ("overwrite_weights", {"overwrite_weights": 1}),
     ],
 )
 def test_simulations(name: str, changes: dict[str, Any]) -> None:
@@ -296,6 +302,8 @@ def sweep(**changes: Any) -> Any:
         ("dtype", {"dtype": "int32"}),
         ("init", {"init": 0.5}),
         ("dynamics", {"dynamics": 0.5}),
+        ("engine", {"engine": "narrow"}),
+        ("engine", {"engine": None}),
     ],
 )
 def test_sweeps(name: str, changes: dict[str, Any]) -> None:
@@ -311,3 +319,70 @@ def test_swept_fields() -> None:
     flow: dict[str, Any] = {"steps": None, "time": 1.0}
     refused("method", lambda: sweep(dynamics=dl.GradientFlow(["rk4", "rk45"]), **flow))
     refused("step", lambda: sweep(dynamics=dl.GradientFlow(step=[0.1, -0.1]), **flow))
+
+
+@pytest.mark.xfail(strict=True, reason="anything that is not a function counts as true or false")
+@pytest.mark.parametrize("value", ["yes", None, 3, [1]])
+def test_progress(value: Any) -> None:
+    refused("progress", lambda: simulate(progress=value))
+
+
+@pytest.mark.xfail(strict=True, reason="made a tuple before they are looked at")
+@pytest.mark.parametrize("value", [None, 3, 0.5])
+def test_weights_that_are_no_sequence(value: Any) -> None:
+    refused("weights", lambda: simulate(weights=value))
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, "two", True])
+def test_threads_of_a_landscape(value: Any) -> None:
+    network, regression = PROBLEM.network, PROBLEM.regression
+    refused("threads", lambda: dl.Landscape(network, regression, threads=value))
+
+
+@pytest.mark.parametrize("value", [0, -1, 2.5, "all", None])
+def test_counts(value: Any) -> None:
+    landscape = PROBLEM.landscape
+    refused("k", lambda: landscape.eigenvalues(WEIGHTS, value))
+    refused("max_products", lambda: landscape.sharpness(WEIGHTS, max_products=value))
+    refused("vectors", lambda: landscape.spectral_density(WEIGHTS, vectors=value))
+    refused("steps", lambda: landscape.spectral_density(WEIGHTS, steps=value))
+    if value != 0:
+        refused("seed", lambda: landscape.spectral_density(WEIGHTS, seed=value))
+
+
+@pytest.mark.xfail(strict=True, reason="numbers beyond the core's come back as its own TypeError")
+@pytest.mark.parametrize("name", ["vectors", "steps", "max_products"])
+def test_counts_without_end(name: str) -> None:
+    """Refused with a sentence, or as many as it takes."""
+    landscape = PROBLEM.landscape
+    if name == "vectors":
+        refused("vectors", lambda: landscape.spectral_density(WEIGHTS, vectors=2**70))
+    elif name == "steps":
+        landscape.spectral_density(WEIGHTS, steps=2**70)
+    else:
+        landscape.sharpness(WEIGHTS, max_products=2**70)
+
+
+@pytest.mark.parametrize("case", BAD_WEIGHTS)
+def test_first_guesses(case: str) -> None:
+    landscape = PROBLEM.landscape
+    refused("start", lambda: landscape.sharpness(WEIGHTS, start=BAD_WEIGHTS[case]))
+    refused("weights", lambda: landscape.eigenvalues(BAD_WEIGHTS[case]))
+    refused("weights", lambda: landscape.spectral_density(BAD_WEIGHTS[case]))
+    refused("weights", lambda: landscape.hessian_operator(BAD_WEIGHTS[case]))
+
+
+def test_first_guesses_of_other_networks() -> None:
+    other = make_problem((3, 5, 1), "plain", 8, seed=1)
+    found = other.landscape.sharpness(other.weights)
+    landscape = PROBLEM.landscape
+    for start in (found, found.vector, 3, "largest", found.value):
+        refused("start", lambda start=start: landscape.sharpness(WEIGHTS, start=start))
+
+
+def test_densities() -> None:
+    density = PROBLEM.landscape.spectral_density(WEIGHTS)
+    for values in (np.nan, [np.nan], [[0.0]], "all", []):
+        refused("values", lambda values=values: density.density(values, 0.1))
+    for width in (np.nan, np.inf, -0.1, [0.1]):
+        refused("width", lambda width=width: density.density([0.0], width))

@@ -1,0 +1,124 @@
+"""How much memory large networks take, and networks that are too large for it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import deeplinear as dl
+
+# The level after the imports and the data, and the peak of all, in bytes; by the name of the work.
+PROGRAM = """
+import sys
+import numpy as np
+import deeplinear as dl
+
+def peak():
+    for line in open("/proc/self/status"):
+        if line.startswith("VmHWM"):
+            return 1024 * int(line.split()[1])
+
+network = dl.Network((512,) * 50 + (1,))
+regression = dl.gaussian_regression(n=100, d=512, noise=1.0, seed=0)
+landscape = dl.Landscape(network, regression, threads=2)
+before = peak()
+weights = dl.init.Residual(0.5).sample(network, 0)
+options = {"overwrite_weights": True, "threads": 2}
+work = sys.argv[1]
+if work == "descent":
+    dl.simulate(landscape, weights, dl.GradientDescent(1e-5), steps=5, **options)
+elif work == "sharpness":
+    assert landscape.sharpness(weights, tolerance=1e-4).converged
+elif work == "trace":
+    landscape.hessian_trace(weights)
+else:
+    flow = dl.GradientFlow(work, step=1e-5)
+    dl.simulate(landscape, weights, flow, time=2e-5, every=None, **options)
+print((peak() - before) / (8 * network.parameters))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux says what was used")
+@pytest.mark.parametrize("work", ["descent", "rk4", "dopri5", "sharpness", "trace"])
+def test_weights_are_held_once(work: str) -> None:
+    """102.8 MB of weights. Beside them there are vectors of the chain, which are 1/512 of them
+    each, the basis of Lanczos, 1/8, and what the allocator and the threads take."""
+    command = [sys.executable, "-c", PROGRAM, work]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert 1 <= float(result.stdout) < 1.25
+
+
+HUGE = dl.Network((1_000_000,) * 5 + (1,))  # 4e12 parameters, 32 TB
+
+
+def refused(call: Callable[[], Any]) -> None:
+    with pytest.raises(MemoryError) as caught:
+        call()
+    message = str(caught.value)
+    assert "network must fit the memory" in message
+    assert "TB" in message
+    assert "are available" in message
+    assert "\n" not in message
+    assert message.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "init",
+    [dl.init.Gaussian(1.0), dl.init.Residual(1.0), dl.init.Identity(), dl.init.Orthogonal(1.0)],
+)
+def test_initial_weights_that_cannot_fit(init: Any) -> None:
+    refused(lambda: init.sample(HUGE, 0))
+
+
+def test_a_sweep_that_cannot_fit() -> None:
+    """All its runs together, even where one of them could."""
+    network = dl.Network((1000, 1000, 1))
+    landscape = dl.Landscape(network, dl.gaussian_regression(n=5, d=1000, noise=1.0, seed=0))
+    calls: list[float] = []
+    refused(
+        lambda: dl.sweep(
+            landscape,
+            dl.init.Gaussian(0.5),
+            dl.GradientDescent(0.1),
+            seeds=range(200_000),
+            steps=1,
+            progress=calls.append,
+        )
+    )
+    assert calls == []
+
+
+def test_a_copy_that_cannot_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With so little memory left that the weights fit once: in place, but not beside a copy."""
+    from deeplinear import memory
+
+    network = dl.Network((40, 40, 1))
+    landscape = dl.Landscape(network, dl.gaussian_regression(n=50, d=40, noise=1.0, seed=0))
+    weights = dl.init.Residual(0.5).sample(network, 0)
+    monkeypatch.setattr(memory, "available_memory", lambda: 8.0 * network.parameters - 1)
+    dynamics = dl.GradientDescent(1e-6)
+    with pytest.raises(MemoryError, match="network must fit the memory: a copy of the weights"):
+        dl.simulate(landscape, weights, dynamics, steps=1)
+    apart = [layer.copy() for layer in weights]
+    with pytest.raises(MemoryError, match="a copy of the weights"):
+        landscape.risk(apart)
+    with pytest.raises(MemoryError, match="an eigenvector"):
+        _ = landscape.sharpness(weights).vector
+    before = np.concatenate([layer.ravel() for layer in weights])
+    result = dl.simulate(landscape, weights, dynamics, steps=1, overwrite_weights=True)
+    assert np.shares_memory(result.weights.values, weights[0])
+    assert np.max(np.abs(result.weights.values[0] - before)) > 0
+
+
+@pytest.mark.xfail(strict=True, reason="the system's own error, or none until memory runs out")
+def test_a_hessian_that_cannot_fit() -> None:
+    network = dl.Network((1000, 1000, 1))  # 8 TB
+    landscape = dl.Landscape(network, dl.gaussian_regression(n=5, d=1000, noise=1.0, seed=0))
+    refused(lambda: landscape.hessian(dl.init.Identity().sample(network, 0)))
