@@ -117,7 +117,6 @@ def test_a_copy_that_cannot_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.max(np.abs(result.weights.values[0] - before)) > 0
 
 
-@pytest.mark.xfail(strict=True, reason="the system's own error, or none until memory runs out")
 def test_a_hessian_that_cannot_fit() -> None:
     network = dl.Network((1000, 1000, 1))  # 8 TB
     landscape = dl.Landscape(network, dl.gaussian_regression(n=5, d=1000, noise=1.0, seed=0))

@@ -99,11 +99,6 @@ def test_several_at_the_identity(which: str) -> None:
     check_several(problem, identity_like(problem), 24, which)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="every search starts from the same pseudorandom vector, whose part in the space of a "
-    "repeated eigenvalue is the vector found first: others are left to rounding, and are missed",
-)
 def test_repeated_eigenvalues() -> None:
     problem = whitened("unit")
     check_several(problem, identity_like(problem), 24, "largest", converged=False)
@@ -117,21 +112,11 @@ def test_several_with_zero_layers(zeros: tuple[int, ...], which: str) -> None:
     check_several(problem, without(problem, *zeros), 30, which)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="where the compressed Hessian has many zeros, a search among what is left of rounding "
-    "finds vectors that are not orthogonal to those before, and negative values that aren't there",
-)
 def test_several_with_two_neighbouring_zero_layers() -> None:
     problem = make_problem(DEEP, "plain", 50, seed=3)
     check_several(problem, without(problem, 4, 5), 30, "lowest", converged=False)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the level of rounding is taken from the Hessian without the vectors found before, not "
-    "from the whole: zeros, and values far below the first, never count as converged",
-)
 @pytest.mark.parametrize("case", ["minimizer", "tight", "zero layer", "all"])
 def test_what_is_small_beside_the_first_converges(case: str) -> None:
     problem = make_problem(DEEP, "plain", 50, seed=3)
@@ -333,7 +318,6 @@ def test_a_vector_is_of_the_weights_it_was_found_at() -> None:
         assert one.vector is one.vector
 
 
-@pytest.mark.xfail(strict=True, reason="the core's problem, which it holds, cannot be pickled")
 def test_pickling() -> None:
     problem = make_problem((12, 3, 9, 7, 1), "plain", 50, seed=3)
     found = problem.landscape.sharpness(problem.weights)
@@ -352,16 +336,12 @@ def overflowed() -> tuple[Problem, dl.Sharpness]:
     return problem, found
 
 
-@pytest.mark.xfail(
-    strict=True, reason="'problem is of another network' is said of a result that has no vector"
-)
 def test_the_vector_of_what_overflowed() -> None:
     """NaN, as the value."""
     vector = flat(overflowed()[1].vector)
     assert np.all(np.isnan(vector))
 
 
-@pytest.mark.xfail(strict=True, reason="'start has a wrong shape' is said of one without a vector")
 def test_what_overflowed_is_no_guess() -> None:
     problem, found = overflowed()
     warm = problem.landscape.sharpness(problem.weights, start=found)
@@ -441,11 +421,6 @@ def test_more_steps_keep_the_first_moments(widths: tuple[int, ...]) -> None:
     check_first_moments(make_problem(widths, "plain", 30, seed=3))
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the eigensolver of the tridiagonal matrix, which is not scaled to order one before, "
-    "loses eight digits where a subdiagonal number is at the level of rounding",
-)
 def test_more_steps_keep_the_first_moments_of_a_large_hessian() -> None:
     """|H| is about 1000 here."""
     check_first_moments(make_problem(DEEP, "plain", 30, seed=3))

@@ -566,7 +566,6 @@ def test_overwriting_the_weights(engine: str, method: str) -> None:
     assert_same_bits(kept, run(lists), ("risk",))
 
 
-@pytest.mark.xfail(strict=True, reason="the vector that the layers are views of is asked, not they")
 def test_layers_that_are_read_only_are_not_overwritten() -> None:
     problem = problem_of((3, 4, 3, 1))
     memory = flat(problem.weights)

@@ -36,6 +36,7 @@ struct LanczosOptions {
   const Eigen::VectorXd* start = nullptr;       // (size,)
   const Eigen::MatrixXd* locked = nullptr;      // orthonormal eigenvectors to leave out, as columns
   double norm = 0;                              // what is known of |H|, from below: its rounding
+  double locked_residual = 0;                   // of all locked vectors: H x has so much along them
   std::function<bool()> interrupted = nullptr;  // looked at before every product
 };
 
@@ -145,7 +146,8 @@ class Lanczos {
     best_.vector = x_;
     best_.norm = norm_;
     best_.converged =
-        best_.residual <= std::max(options_.tolerance * std::abs(value), 16 * epsilon * norm_);
+        best_.residual <= std::max(options_.tolerance * std::abs(value), 16 * epsilon * norm_) +
+                              2 * options_.locked_residual;
     return best_.converged;
   }
 

@@ -1,6 +1,7 @@
 #include "sharpness.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <optional>
 
@@ -60,6 +61,7 @@ std::vector<Eigenpair> eigenpairs(Operator& H, Index count, LanczosOptions optio
     options.start = guess.size() > 0 ? &guess : nullptr;
     options.locked = count > 1 ? &locked : nullptr;
     pairs.push_back(extreme_eigenpair(H, options));
+    options.locked_residual = std::hypot(options.locked_residual, pairs.back().residual);
     options.norm = std::max({options.norm, pairs.back().norm, std::abs(pairs.back().value)});
     guess = pairs.back().next;
     if (i + 1 == count) break;

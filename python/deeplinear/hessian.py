@@ -230,6 +230,7 @@ class Hessian(ABC):
 
         One after another as `sharpness`, each without those before it, so that a repeated
         eigenvalue comes as often as it is there; the zeros outside the Hessian's range included.
+        What was found before bounds the accuracy: residuals add up.
 
         Parameters
         ----------
@@ -284,9 +285,7 @@ class Hessian(ABC):
                 raise ValueError(
                     f"start must be of the landscape's network; got widths {start._network.widths}."
                 )
-            if np.isnan(start.value):
-                raise ValueError("start must have a vector; got a result of NaN.")
-            return start._direction
+            return None if np.isnan(start.value) else start._direction
         return _core.Direction(self._flatten(start, "start"))
 
     def spectral_density(

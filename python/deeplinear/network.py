@@ -214,7 +214,10 @@ class Network:
             if _address(layer) != _address(whole) + offset * layer.itemsize:
                 return None
             offset += layer.size
-        return whole.reshape(-1)[start:offset]
+        vector = whole.reshape(-1)[start:offset]
+        if not all(layer.flags.writeable for layer in given if isinstance(layer, np.ndarray)):
+            vector.flags.writeable = False
+        return vector
 
     def _refuse(self, given: list[npt.ArrayLike], name: str) -> NoReturn:
         """Say which of the layers does not fit, or is not finite."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from itertools import product
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,7 @@ def sweep(
     for name, values in swept.items():
         if len(set(values)) < len(values):
             raise ValueError(f"{'seeds' if name == 'seed' else name} must be different values.")
+    _require_memory(landscape, swept)
     cells = [dict(zip(swept, values, strict=True)) for values in product(*swept.values())]
     settings = [_settings(dynamics, cell) for cell in cells]
     vectors = _initial_weights(landscape, init, cells)
@@ -121,6 +123,11 @@ def _check_seeds(seeds: object) -> tuple[int, ...]:
     return values
 
 
+def _require_memory(landscape: Landscape, swept: dict[str, tuple[Any, ...]]) -> None:
+    network, runs = landscape.network, prod(len(values) for values in swept.values())
+    require_memory(f"{runs} runs", network, float(network.parameters) * runs)
+
+
 def _of_cell(configuration: Any, cell: dict[str, Any]) -> Any:
     """Put a cell's values in place of the sequences of a configuration."""
     return replace(configuration, **{name: cell[name] for name in sequence_fields(configuration)})
@@ -135,7 +142,6 @@ def _initial_weights(
 ) -> FloatArray:
     """Sample the weights (runs, P), once for all cells that share the law and the seed."""
     network, fields = landscape.network, tuple(sequence_fields(init))
-    require_memory(f"{len(cells)} runs", network, float(network.parameters) * len(cells))
     drawn: dict[tuple[Any, ...], FloatArray] = {}
     vectors = np.empty((len(cells), network.parameters))
     for row, cell in zip(vectors, cells, strict=True):
