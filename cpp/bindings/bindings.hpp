@@ -10,6 +10,7 @@ namespace py = pybind11;
 int default_threads();
 
 void register_config(py::module_& module);
+void register_machine(py::module_& module);
 void register_problem(py::module_& module);
 void register_simulation(py::module_& module);
 
