@@ -18,11 +18,11 @@ import numpy as np
 from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 
-from deeplinear.bench.baselines import Job, Unavailable, processors
+from deeplinear.bench.baselines import Job, Unavailable
+from deeplinear.bench.baselines.jax_devices import set_up
 from deeplinear.bench.problems import Array, Problem, as_layers
 
-jax.config.update("jax_enable_x64", True)
-jax.config.update("jax_num_cpu_devices", processors())
+set_up()
 
 MOST_UNROLLED = 20
 

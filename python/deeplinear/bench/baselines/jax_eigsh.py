@@ -15,9 +15,10 @@ import numpy as np
 from jax import lax
 from scipy.sparse.linalg import LinearOperator, eigsh
 
+from deeplinear.bench.baselines.jax_devices import set_up
 from deeplinear.bench.problems import Array, Problem
 
-jax.config.update("jax_enable_x64", True)
+set_up()
 
 
 MOST_UNROLLED = 20
