@@ -1,1 +1,1 @@
-"""Benchmarks against what an expert would otherwise write: ``python -m pytest benchmarks``."""
+"""Benchmarks beside what an expert would otherwise write: ``python -m pytest benchmarks``."""

@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import pytest
 
-from .peak import Peak, measure
-from .table import OURS, Measurement, render
+from deeplinear import build_config
+from deeplinear.bench.baselines import Technique, Unavailable
+from deeplinear.bench.machine import Limits
+from deeplinear.bench.runner import Clock, Timing, measure_limits, share_of_limit
+from deeplinear.bench.table import Comparison, Row, to_markdown
+from deeplinear.bench.works import Entry, Work
 
-MEASUREMENTS = pytest.StashKey[list[Measurement]]()
-PEAK = pytest.StashKey[Peak | None]()
-SECONDS_PER_ROUND = 0.2
-ROUNDS = 7
+THREADS: int = build_config()["threads"]
+TIMING = Timing(seconds=0.2, rounds=7, most=6.0)
+ROWS = pytest.StashKey[dict[str, tuple[Work, list[Row]]]]()
+LIMITS = pytest.StashKey[Limits]()
+
+
+def prepare(technique: Technique, *arguments: Any) -> Any:
+    """Prepare a technique, or skip the test where its library is absent."""
+    try:
+        return technique.prepare(*arguments)
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+
+
+def each_entry(*works: Work) -> pytest.MarkDecorator:
+    """Run a test of (work, entry) for every technique at every work."""
+    cases = []
+    for work in works:
+        for entry in work.entries:
+            name = entry.technique if entry.threads is None else f"ours on {entry.threads}"
+            cases.append(pytest.param(work, entry, id=f"{work.title}-{name}"))
+    return pytest.mark.parametrize(("work", "entry"), cases)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[MEASUREMENTS] = []
-    config.stash[PEAK] = None
+    config.stash[ROWS] = {}
+    config.stash[LIMITS] = Limits()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -39,79 +59,47 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    if config.stash[MEASUREMENTS]:
-        terminalreporter.section("deeplinear and what an expert would otherwise write")
-        terminalreporter.write_line(render(config.stash[MEASUREMENTS], config.stash[PEAK]))
-
-
-@pytest.fixture(scope="session")
-def peak(pytestconfig: pytest.Config) -> Iterator[None]:
-    """The machine's limits before and after the measurements; the larger of each counts."""
-    before = measure()
-    yield
-    after = measure() if pytestconfig.stash[MEASUREMENTS] else None
-    if before is None or after is None:
+    if not config.stash[ROWS]:
         return
-    pytestconfig.stash[PEAK] = Peak(
-        {key: max(rate, after.arithmetic[key]) for key, rate in before.arithmetic.items()},
-        {key: max(rate, after.bandwidth[key]) for key, rate in before.bandwidth.items()},
-    )
+    terminalreporter.section("deeplinear and what an expert would otherwise write")
+    for work, rows in config.stash[ROWS].values():
+        notes = _limit_sentences(config.stash[LIMITS], work)
+        comparison = Comparison(work.name, work.title, work.unit, rows, notes)
+        terminalreporter.write_line(to_markdown(comparison) + "\n")
 
 
-@pytest.fixture(params=sorted({1, os.cpu_count() or 1}), ids="threads={}".format)
-def threads(request: pytest.FixtureRequest) -> int:
-    return request.param
-
-
-@pytest.fixture
-def deeplinear() -> Any:
-    return pytest.importorskip("deeplinear", reason="install the package: pip install .")
+def _limit_sentences(limits: Limits, work: Work) -> Sequence[str]:
+    kinds = dict.fromkeys(entry.limit for entry in work.entries if entry.limit)
+    return [limits.sentence(kind, work.limit_of) for kind in kinds]
 
 
 @pytest.fixture
-def compare(benchmark: Any, peak: None, pytestconfig: pytest.Config) -> Callable[..., None]:
-    """Time ``run(amount)`` and enter it in the table, per unit; an amount of one has ``units``."""
+def compare(benchmark: Any, pytestconfig: pytest.Config) -> Callable[[Work, Entry], None]:
+    """Time a technique at a work, and enter its fastest round in the table."""
 
-    def measure_one(
-        run: Callable[[Any], Any],
-        *,
-        work: str,
-        dtype: str,
-        technique: str = OURS,
-        threads: int | None = None,
-        unit: str,
-        units: float,
-        amount: float | None = None,
-        flops: int | None = None,
-        rounds: int = ROUNDS,
-    ) -> None:
-        if amount is None:
-            amount = _steps_per_round(run)
-        else:
-            units /= amount
-        benchmark.group = f"{work}, {dtype}"
-        benchmark.pedantic(run, args=(amount,), rounds=rounds)
+    def measure_one(work: Work, entry: Entry) -> None:
+        try:
+            clock = Clock(entry, work, TIMING)
+        except Unavailable as reason:
+            pytest.skip(str(reason))
+        amount = clock.amount + 1 if entry.fixed_cost else clock.amount
+        elapsed, units = clock.time(amount)
+        rounds = 1 if entry.slow else max(2, min(TIMING.rounds, int(TIMING.most / elapsed)))
+        benchmark.group = work.title
+        benchmark.pedantic(clock.time, args=(amount,), rounds=rounds)
         if benchmark.stats is None:  # --benchmark-disable: the code ran, and that was all
             return
-        seconds = benchmark.stats.stats.min / (units * amount)
-        benchmark.extra_info |= {"technique": technique, "threads": threads, "unit": unit}
-        benchmark.extra_info |= {"microseconds_per_unit": 1e6 * seconds}
-        if flops is not None:
-            benchmark.extra_info["gflops"] = flops / seconds / 1e9
-        pytestconfig.stash[MEASUREMENTS].append(
-            Measurement(work, dtype, technique, threads, seconds, unit, flops)
-        )
+        seconds = benchmark.stats.stats.min
+        if entry.fixed_cost:
+            short = [clock.time(1, keep=False) for _ in range(3)]
+            seconds, units = seconds - min(time for time, _ in short), units - short[0][1]
+        seconds /= units
+        limits = pytestconfig.stash[LIMITS]
+        measure_limits(limits, work, THREADS)
+        share = share_of_limit(limits, work, clock, seconds, THREADS)
+        benchmark.extra_info |= {"technique": entry.technique, "threads": entry.threads}
+        benchmark.extra_info |= {"unit": work.unit, "microseconds_per_unit": 1e6 * seconds}
+        _, rows = pytestconfig.stash[ROWS].setdefault(work.title, (work, []))
+        rows.append(Row(entry.technique, entry.threads, (seconds,), share))
 
     return measure_one
-
-
-def _steps_per_round(run: Callable[[int], Any]) -> int:
-    """As many steps as take about the time of a round; what has to be compiled is compiled here."""
-    run(2)
-    steps, elapsed = 1, 0.0
-    while elapsed < SECONDS_PER_ROUND / 10:
-        steps *= 4
-        start = perf_counter()
-        run(steps)
-        elapsed = perf_counter() - start
-    return max(1, round(steps * SECONDS_PER_ROUND / elapsed))

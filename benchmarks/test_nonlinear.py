@@ -2,83 +2,39 @@
 
 from __future__ import annotations
 
-import numpy as np
-import pytest
+from functools import partial
 
-from .baselines import GELU_GRADIENT_DESCENT, GELU_SHARPNESS
-from .problems import GELU, SINGLE_GELU
+from deeplinear.bench import ours
+from deeplinear.bench.baselines import GELU_GRADIENT_DESCENT, GELU_SHARPNESS
+from deeplinear.bench.problems import GELU, SINGLE_GELU
+from deeplinear.bench.table import OURS
+from deeplinear.bench.works import TOLERANCE, Entry, Work, compute_of, run_of, thread_counts
 
-DTYPES = pytest.mark.parametrize("dtype", ["float64", "float32"])
-TOLERANCE = 1e-6
-SHARPNESS = {
-    "work": f"sharpness to {TOLERANCE}, GELU, {SINGLE_GELU.name}, n={SINGLE_GELU.samples}",
-    "dtype": "float64",
-    "unit": "network",
-    "units": 1,
-}
+from .conftest import THREADS, each_entry
 
 
-@DTYPES
-def test_gradient_descent_ours(compare, deeplinear, dtype, threads):
-    landscape = gelu_landscape(deeplinear, GELU)
-    weights = GELU.weights(dtype)
-    dynamics = deeplinear.GradientDescent(GELU.learning_rate)
-
-    def run(steps):
-        return deeplinear.simulate(
-            landscape,
-            weights,
-            dynamics,
-            steps=steps,
-            record=("risk",),
-            every=None,
-            dtype=dtype,
-            threads=threads,
-        )
-
-    assert np.all(run(2).status == "completed")
-    compare(run, threads=threads, **gradient_descent_work(dtype))
+def gradient_descent(dtype):
+    entries = [
+        Entry(OURS, partial(ours.descent, GELU, dtype, n, "gelu"), n)
+        for n in thread_counts(THREADS)
+    ]
+    entries += [
+        Entry(name, run_of(found, GELU, dtype)) for name, found in GELU_GRADIENT_DESCENT.items()
+    ]
+    title = f"Gradient step, GELU, {GELU.name}, n={GELU.samples}, {dtype}"
+    return Work("gelu", title, "run and step", tuple(entries), dtype, GELU.runs)
 
 
-@DTYPES
-@pytest.mark.parametrize("technique", GELU_GRADIENT_DESCENT)
-def test_gradient_descent_baseline(compare, dtype, technique):
-    job = GELU_GRADIENT_DESCENT[technique].prepare(GELU, dtype)
-    compare(job.run, technique=technique, **gradient_descent_work(dtype))
+def sharpness():
+    compute = partial(ours.sharpness, SINGLE_GELU, TOLERANCE, 1, activation="gelu")
+    entries = [Entry(OURS, compute, 1)]
+    entries += [
+        Entry(name, compute_of(found, SINGLE_GELU)) for name, found in GELU_SHARPNESS.items()
+    ]
+    title = f"Sharpness to {TOLERANCE:g}, GELU, {SINGLE_GELU.name}, n={GELU.samples}, float64"
+    return Work("gelu-sharpness", title, "network", tuple(entries), "float64")
 
 
-def test_sharpness_ours(compare, deeplinear):
-    landscape = gelu_landscape(deeplinear, SINGLE_GELU)
-    weights = [layer[0] for layer in SINGLE_GELU.weights("float64")]
-    assert landscape.sharpness(weights, tolerance=TOLERANCE).converged
-    compare(
-        repeated(lambda: landscape.sharpness(weights, tolerance=TOLERANCE)), threads=1, **SHARPNESS
-    )
-
-
-@pytest.mark.parametrize("technique", GELU_SHARPNESS)
-def test_sharpness_baseline(compare, technique):
-    compute = GELU_SHARPNESS[technique].prepare(SINGLE_GELU, TOLERANCE)
-    compare(repeated(compute), technique=technique, **SHARPNESS)
-
-
-def gelu_landscape(deeplinear, problem):
-    network = deeplinear.Network(widths=problem.widths, activation="gelu")
-    return deeplinear.Landscape(network, deeplinear.Regression(*problem.data()))
-
-
-def repeated(compute):
-    def run(times):
-        for _ in range(times):
-            compute()
-
-    return run
-
-
-def gradient_descent_work(dtype: str) -> dict[str, object]:
-    return {
-        "work": f"gradient step, GELU, {GELU.name}, n={GELU.samples}",
-        "dtype": dtype,
-        "unit": "run and step",
-        "units": GELU.runs,
-    }
+@each_entry(gradient_descent("float64"), gradient_descent("float32"), sharpness())
+def test_gelu(compare, work, entry):
+    compare(work, entry)

@@ -1,40 +1,30 @@
-"""One sharpness of one small network."""
+"""One sharpness: of a small network, and of large ones."""
 
 from __future__ import annotations
 
-import pytest
+from functools import partial
 
-from .baselines import SHARPNESS
-from .problems import SINGLE
+from deeplinear.bench import ours
+from deeplinear.bench.baselines import SHARPNESS
+from deeplinear.bench.problems import SINGLE
+from deeplinear.bench.table import OURS
+from deeplinear.bench.works import TOLERANCE, Entry, Work, compute_of, make_works
 
-TOLERANCE = 1e-6
-WORK = {
-    "work": f"sharpness to {TOLERANCE}, {SINGLE.name}",
-    "dtype": "float64",
-    "unit": "network",
-    "units": 1,
-}
+from .conftest import THREADS, each_entry
 
-
-def test_ours(compare, deeplinear):
-    X, y = SINGLE.data()
-    landscape = deeplinear.Landscape(
-        deeplinear.Network(widths=SINGLE.widths), deeplinear.Regression(X, y)
-    )
-    weights = [layer[0] for layer in SINGLE.weights("float64")]
-    assert landscape.sharpness(weights, tolerance=TOLERANCE).converged
-    compare(repeated(lambda: landscape.sharpness(weights, tolerance=TOLERANCE)), threads=1, **WORK)
-
-
-@pytest.mark.parametrize("technique", SHARPNESS)
-def test_baseline(compare, technique):
-    compute = SHARPNESS[technique].prepare(SINGLE, TOLERANCE)
-    compare(repeated(compute), technique=technique, **WORK)
+SMALL_NETWORK = Work(
+    "small-sharpness",
+    f"Sharpness to {TOLERANCE:g}, {SINGLE.name}, float64",
+    "network",
+    (
+        Entry(OURS, partial(ours.sharpness, SINGLE, TOLERANCE, 1), 1),
+        *(Entry(name, compute_of(found, SINGLE)) for name, found in SHARPNESS.items()),
+    ),
+    "float64",
+)
+LARGE_NETWORKS = make_works(("sharpness", "deep-sharpness", "warm-sharpness"), THREADS, quick=False)
 
 
-def repeated(compute):
-    def run(times):
-        for _ in range(times):
-            compute()
-
-    return run
+@each_entry(SMALL_NETWORK, *LARGE_NETWORKS)
+def test_sharpness(compare, work, entry):
+    compare(work, entry)

@@ -7,6 +7,7 @@ PYBIND11_MODULE(DEEPLINEAR_MODULE, module) {
   using namespace deeplinear::bindings;
 
   register_config(module);
+  register_machine(module);
   register_problem(module);
   register_landscape(module);
   register_simulation(module);

@@ -211,6 +211,37 @@ def write_report(
         print(report.write(directory))
 
 
+@app.command()
+def bench(
+    only: Annotated[
+        list[str] | None, typer.Option(help="One work, by its name; may be repeated.")
+    ] = None,
+    quick: _Quick = False,
+    full: Annotated[bool, typer.Option("--full", help="Also time what takes minutes.")] = False,
+    threads: _Threads = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    json: Annotated[Path | None, typer.Option(help="File for all numbers.")] = None,
+) -> None:
+    """Time this package beside NumPy, and Numba, JAX and PyTorch where installed.
+
+    Ctrl-C ends it with the tables of what is measured by then.
+    """
+    from deeplinear.bench.command import Bench
+
+    with _one_sentence():
+        benchmark = Bench(
+            only or (), quick=quick, full=full, threads=threads, markdown=markdown, json_file=json
+        )
+    try:
+        complete = benchmark.run()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _stop(f"--json could not be written: {error.strerror or error}.", 1)
+    if not complete:
+        _stop("stopped; the tables show what was measured.", INTERRUPTED)
+
+
 def _check_free(preset: Preset, out: Path, dtype: str) -> None:
     """Refuse a directory that holds other data under the experiment's name."""
     from deeplinear.reproduce import difference

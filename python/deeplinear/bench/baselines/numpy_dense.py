@@ -11,13 +11,13 @@ from collections.abc import Callable
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from ..problems import Problem
+from deeplinear.bench.problems import Problem
 
 
 def sharpness(problem: Problem, tolerance: float) -> Callable[[], float]:
-    """To rounding, whatever the tolerance."""
+    """Prepare it to rounding, whatever the tolerance."""
     C, b = problem.moments("float64")
-    weights = [layer[0] for layer in problem.weights("float64")]
+    weights = problem.layers("float64")
     parameters = sum(layer.size for layer in weights)
     bounds = np.cumsum([0, *(layer.size for layer in weights)])
     identity = np.eye(parameters)

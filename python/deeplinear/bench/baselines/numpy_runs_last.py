@@ -8,13 +8,13 @@ runs that fit a cache lose more to the interpreter than they gain.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..problems import Problem, as_layers
-from . import Job
+from deeplinear.bench.baselines import Job
+from deeplinear.bench.problems import Array, Problem, as_layers
 
 
 def gradient_descent(problem: Problem, dtype: str) -> Job:
+    """Train all runs; they continue in place."""
     square, last = problem.square_weights(dtype)
     W = np.ascontiguousarray(square.transpose(1, 2, 3, 0))  # (depth - 1, width, width, runs)
     w = np.ascontiguousarray(last.T)  # (width, runs)
@@ -22,7 +22,7 @@ def gradient_descent(problem: Problem, dtype: str) -> Job:
     rate = np.dtype(dtype).type(problem.learning_rate)
     product = np.empty_like(W[0])
 
-    def run(steps: int) -> tuple[NDArray, NDArray]:
+    def run(steps: int) -> tuple[Array, Array]:
         for _ in range(steps):
             pulled = [w.copy()]
             for layer in W[::-1]:

@@ -1,8 +1,8 @@
 """PyTorch and SciPy: Hessian products by differentiating twice, Lanczos by ``eigsh``.
 
 The gradient is differentiated again for every product; ``keep_graph`` builds its graph once
-instead of for each, which is twice as fast. One thread: on networks this small a second one only
-adds its synchronisation.
+instead of for each, which is twice as fast. On small networks one thread is faster: a second one
+only adds its synchronisation.
 """
 
 from __future__ import annotations
@@ -11,18 +11,23 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from ..problems import Problem
+from deeplinear.bench.baselines import processors
+from deeplinear.bench.problems import Array, Problem
 
 
 def sharpness(
-    problem: Problem, tolerance: float, keep_graph: bool, gelu: bool = False
+    problem: Problem,
+    tolerance: float,
+    keep_graph: bool,
+    gelu: bool = False,
+    threads: int | None = None,
 ) -> Callable[[], float]:
-    torch.set_num_threads(1)
+    """Prepare the largest eigenvalue; by default on all processors."""
+    torch.set_num_threads(threads or processors())
     X, y = map(torch.from_numpy, problem.data())
-    start = [layer[0] for layer in problem.weights("float64")]
+    start = problem.layers("float64")
     sizes = [layer.size for layer in start]
     first = np.random.default_rng(0).standard_normal(sum(sizes))
 
@@ -41,7 +46,7 @@ def sharpness(
         weights = [torch.tensor(layer, requires_grad=True) for layer in start]
         kept = gradient(weights) if keep_graph else None
 
-        def product(vector: NDArray) -> NDArray:
+        def product(vector: Array) -> Array:
             pieces = torch.split(torch.from_numpy(vector.reshape(-1)), sizes)
             direction = [piece.view_as(w) for piece, w in zip(pieces, weights, strict=True)]
             slopes = kept or gradient(weights)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import diffrax
 import jax
 
-from ..problems import Problem
-from . import Job
-from .jax_chain import Weights, flow_field, initial, layers, over_runs
+from deeplinear.bench.baselines import Job
+from deeplinear.bench.baselines.jax_chain import Weights, flow_field, initial, layers, over_runs
+from deeplinear.bench.problems import Problem
 
 
 def adaptive_flow(problem: Problem, rtol: float, atol: float, *, shard: bool = False) -> Job:
+    """Solve from the start to a time, which `run` takes."""
     field = flow_field(problem, "float64", unroll=False)
 
     def flow(weights: Weights, time: jax.Array) -> Weights:

@@ -8,28 +8,30 @@ stay in one small array.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 from numba import njit, prange
-from numpy.typing import NDArray
 
-from ..problems import Problem, as_layers
-from . import Job
+from deeplinear.bench.baselines import Job
+from deeplinear.bench.problems import Array, Problem, as_layers
 
 
 def gradient_descent(problem: Problem, dtype: str, fixed: bool = False) -> Job:
+    """Train all runs; they continue in place."""
     square, last = problem.square_weights(dtype)
     C, b = problem.moments(dtype)
     rate = np.dtype(dtype).type(problem.learning_rate)
     train = _compile(problem.width if fixed else None)
 
-    def run(steps: int) -> tuple[NDArray, NDArray]:
+    def run(steps: int) -> tuple[Array, Array]:
         train(square, last, C, b, rate, steps)
         return square, last
 
     return Job(run, lambda result: as_layers(*result))
 
 
+@cache
 def _compile(width: int | None) -> Callable[..., None]:
     @njit(parallel=True, fastmath=True)
     def train(W, w, C, b, rate, steps):

@@ -9,22 +9,20 @@ them: beyond that the loop is faster, and compiles in finite time).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 
-from ..problems import Problem, as_layers
-from . import Job
+from deeplinear.bench.baselines import Job, Unavailable
+from deeplinear.bench.baselines.jax_devices import set_up
+from deeplinear.bench.problems import Array, Problem, as_layers
 
-jax.config.update("jax_enable_x64", True)
-jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
+set_up()
 
 MOST_UNROLLED = 20
 
@@ -41,11 +39,28 @@ def gradient_descent(
     shard: bool = False,
     unroll: bool = False,
 ) -> Job:
+    """Train all runs from the start."""
     C, b = map(jnp.asarray, problem.moments(dtype))
     rate = np.dtype(dtype).type(problem.learning_rate)
     at_once = layers_at_once(problem, unroll)
 
-    def rank_one_step(weights: Weights) -> Weights:
+    def risk(weights: Weights) -> jax.Array:
+        end_to_end, _ = lax.scan(_pull, weights[1], weights[0], reverse=True, unroll=at_once)
+        return end_to_end @ C @ end_to_end - 2 * b @ end_to_end
+
+    def autodiff_step(weights: Weights) -> Weights:
+        return jax.tree.map(lambda x, g: x - rate * g, weights, jax.grad(risk)(weights))
+
+    step = autodiff_step if autodiff else rank_one_step(problem, dtype, at_once)
+    return _train(problem, dtype, step, shard)
+
+
+def rank_one_step(problem: Problem, dtype: str, at_once: int = 1) -> Callable[[Weights], Weights]:
+    """Make the gradient step of one run by the vector chain, so many layers of a scan at once."""
+    C, b = map(jnp.asarray, problem.moments(dtype))
+    rate = np.dtype(dtype).type(problem.learning_rate)
+
+    def step(weights: Weights) -> Weights:
         W, w = weights
         end_to_end, U = lax.scan(_pull, w, W, reverse=True, unroll=at_once)
 
@@ -56,18 +71,11 @@ def gradient_descent(
         v, W = lax.scan(push, 2 * (C @ end_to_end - b), (W, U), unroll=at_once)
         return W, w - rate * v
 
-    def risk(weights: Weights) -> jax.Array:
-        end_to_end, _ = lax.scan(_pull, weights[1], weights[0], reverse=True, unroll=at_once)
-        return end_to_end @ C @ end_to_end - 2 * b @ end_to_end
-
-    def autodiff_step(weights: Weights) -> Weights:
-        return jax.tree.map(lambda x, g: x - rate * g, weights, jax.grad(risk)(weights))
-
-    return _train(problem, dtype, autodiff_step if autodiff else rank_one_step, shard)
+    return step
 
 
 def runge_kutta(problem: Problem, dtype: str, *, shard: bool = False, unroll: bool = False) -> Job:
-    """The classical method. Stages as low-rank corrections are slower here than copies."""
+    """Train by the classical method. Stages as low-rank corrections are slower here than copies."""
     slope = flow_field(problem, dtype, unroll)
     h = np.dtype(dtype).type(problem.learning_rate)
 
@@ -88,7 +96,7 @@ def runge_kutta(problem: Problem, dtype: str, *, shard: bool = False, unroll: bo
 
 
 def flow_field(problem: Problem, dtype: str, unroll: bool) -> Callable[[Weights], Weights]:
-    """Minus the gradient of the risk, for one run."""
+    """Make minus the gradient of the risk, for one run."""
     C, b = map(jnp.asarray, problem.moments(dtype))
     at_once = layers_at_once(problem, unroll)
 
@@ -105,7 +113,7 @@ def flow_field(problem: Problem, dtype: str, unroll: bool) -> Callable[[Weights]
 def over_runs(
     function: Callable[..., Any], shard: bool, block: int | None = None
 ) -> Callable[..., Any]:
-    """Compiled, of (weights of all runs, argument); ``shard`` splits the runs over devices.
+    """Compile for (weights of all runs, argument); ``shard`` splits the runs over devices.
 
     With a ``block`` of runs one block follows the other; without, all runs advance together.
     """
@@ -124,6 +132,7 @@ def over_runs(
 
 
 def initial(problem: Problem, dtype: str, shard: bool) -> Weights:
+    """Put the initial weights on the devices."""
     weights = tuple(map(jnp.asarray, problem.square_weights(dtype)))
     if not shard:
         return weights
@@ -131,7 +140,8 @@ def initial(problem: Problem, dtype: str, shard: bool) -> Weights:
     return tuple(jax.device_put(array, split) for array in weights)
 
 
-def layers(weights: Weights) -> list[np.ndarray]:
+def layers(weights: Weights) -> list[Array]:
+    """Give one array (runs, d_k, d_{k-1}) per layer."""
     return as_layers(*map(np.asarray, weights))
 
 
@@ -149,8 +159,9 @@ def _pull(u: jax.Array, layer: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def layers_at_once(problem: Problem, unroll: bool) -> int:
+    """Say how many layers of a scan are written out."""
     if unroll and problem.depth > MOST_UNROLLED:
-        pytest.skip(f"more than {MOST_UNROLLED} layers are not written out: the scan is faster")
+        raise Unavailable(f"more than {MOST_UNROLLED} layers are not written out: a scan is faster")
     return problem.depth - 1 if unroll else 1
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
-from ..problems import Problem
+from deeplinear.bench.problems import Array, Problem
 
-Layers = list[NDArray]
+Layers = list[Array]
 Gradient = Callable[..., Layers]
 
 
-def gradient(weights: Layers, C: NDArray, b: NDArray) -> Layers:
+def gradient(weights: Layers, C: Array, b: Array) -> Layers:
     """``grad_k = u_k v_{k-1}^T`` of the risk ``|X w - y|^2 / n``."""
     pulled = [np.ones(1)]
     for layer in reversed(weights):
@@ -26,7 +25,7 @@ def gradient(weights: Layers, C: NDArray, b: NDArray) -> Layers:
     return [np.outer(u, v) for u, v in zip(pulled[1:], pushed[:-1], strict=True)]
 
 
-def gelu_gradient(weights: Layers, X: NDArray, y: NDArray) -> Layers:
+def gelu_gradient(weights: Layers, X: Array, y: Array) -> Layers:
     """``grad_k = delta_k h_{k-1}^T`` of ``|f(X) - y|^2 / n``, one sample per column of h, delta."""
     hidden, slopes = [X.T], []
     for layer in weights[:-1]:
@@ -41,7 +40,7 @@ def gelu_gradient(weights: Layers, X: NDArray, y: NDArray) -> Layers:
     return gradients[::-1]
 
 
-def gelu(z: NDArray) -> tuple[NDArray, NDArray]:
+def gelu(z: Array) -> tuple[Array, Array]:
     """``s = z / 2 (1 + tanh(g))`` with ``g = sqrt(2 / pi) (z + 0.044715 z^3)``, and ``s'``."""
     tanh = np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3))
     inner_slope = np.sqrt(2 / np.pi) * (1 + 3 * 0.044715 * z**2)
@@ -78,7 +77,7 @@ def flow(problem: Problem, time: float) -> Layers:
     C, b = problem.moments("float64")
 
     def train(weights: Layers) -> Layers:
-        def field(_: float, parameters: NDArray) -> NDArray:
+        def field(_: float, parameters: Array) -> Array:
             return -_flat(gradient(_unflat(parameters, weights), C, b))
 
         solution = solve_ivp(field, (0.0, time), _flat(weights), rtol=1e-9, atol=1e-12)
@@ -95,7 +94,7 @@ def gelu_sharpness(problem: Problem) -> float:
     return _largest_eigenvalue(problem, gelu_gradient, problem.data())
 
 
-def _descend(problem: Problem, steps: int, gradient: Gradient, data: tuple[NDArray, ...]) -> Layers:
+def _descend(problem: Problem, steps: int, gradient: Gradient, data: tuple[Array, ...]) -> Layers:
     def train(weights: Layers) -> Layers:
         for _ in range(steps):
             weights = _add(weights, -problem.learning_rate, gradient(weights, *data))
@@ -104,7 +103,7 @@ def _descend(problem: Problem, steps: int, gradient: Gradient, data: tuple[NDArr
     return _each_run(problem, train)
 
 
-def _largest_eigenvalue(problem: Problem, gradient: Gradient, data: tuple[NDArray, ...]) -> float:
+def _largest_eigenvalue(problem: Problem, gradient: Gradient, data: tuple[Array, ...]) -> float:
     """Of the Hessian, whose columns are central differences of the gradient."""
     weights = [layer[0] for layer in problem.weights("float64")]
     parameters, step = _flat(weights), 1e-5
@@ -127,10 +126,10 @@ def _add(weights: Layers, factor: float, direction: Layers) -> Layers:
     return [w + factor * g for w, g in zip(weights, direction, strict=True)]
 
 
-def _flat(weights: Layers) -> NDArray:
+def _flat(weights: Layers) -> Array:
     return np.concatenate([layer.ravel() for layer in weights])
 
 
-def _unflat(parameters: NDArray, like: Layers) -> Layers:
+def _unflat(parameters: Array, like: Layers) -> Layers:
     pieces = np.split(parameters, np.cumsum([layer.size for layer in like])[:-1])
     return [piece.reshape(layer.shape) for piece, layer in zip(pieces, like, strict=True)]

@@ -18,9 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ..problems import Problem
-from . import Job
-from .jax_chain import Weights, initial, layers, layers_at_once, over_runs
+from deeplinear.bench.baselines import Job
+from deeplinear.bench.baselines.jax_chain import Weights, initial, layers, layers_at_once, over_runs
+from deeplinear.bench.problems import Problem
 
 # The tanh form of the GELU is z / 2 (1 + tanh(g)), with g = A z + B z^3.
 A = math.sqrt(2 / math.pi)
@@ -36,6 +36,7 @@ def gradient_descent(
     saved_slope: bool = False,
     block: int | None = None,
 ) -> Job:
+    """Train all runs from the start."""
     X, y = (jnp.asarray(array, dtype) for array in problem.data())
     rate = np.dtype(dtype).type(problem.learning_rate)
     at_once = layers_at_once(problem, unroll)

@@ -11,19 +11,20 @@ so it is measured.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from time import perf_counter
 
 import numpy as np
 from numba import get_num_threads, njit, prange, set_num_threads
-from numpy.typing import NDArray
 
-from ..problems import Problem, as_layers
-from . import Job
+from deeplinear.bench.baselines import Job
+from deeplinear.bench.problems import Array, Problem, as_layers
 
 LANES = (16, 32, 64, 128, 256)
 
 
 def gradient_descent(problem: Problem, dtype: str) -> Job:
+    """Train all runs; they continue in place."""
     C, b = problem.moments(dtype)
     rate = np.dtype(dtype).type(problem.learning_rate)
     train = _compile(problem.width)
@@ -48,25 +49,26 @@ def gradient_descent(problem: Problem, dtype: str) -> Job:
     set_num_threads(threads)
     W, w = _to_lanes(*problem.square_weights(dtype), best)
 
-    def run(steps: int) -> tuple[NDArray, NDArray]:
+    def run(steps: int) -> tuple[Array, Array]:
         train(W, w, C, b, rate, steps)
         return W, w
 
     return Job(run, lambda result: as_layers(*_from_lanes(*result)))
 
 
-def _to_lanes(square: NDArray, last: NDArray, lanes: int) -> tuple[NDArray, NDArray]:
+def _to_lanes(square: Array, last: Array, lanes: int) -> tuple[Array, Array]:
     groups = len(last) // lanes
     W = square.reshape(groups, lanes, *square.shape[1:]).transpose(0, 2, 3, 4, 1)
     w = last.reshape(groups, lanes, -1).transpose(0, 2, 1)
     return np.ascontiguousarray(W), np.ascontiguousarray(w)
 
 
-def _from_lanes(W: NDArray, w: NDArray) -> tuple[NDArray, NDArray]:
+def _from_lanes(W: Array, w: Array) -> tuple[Array, Array]:
     square = W.transpose(0, 4, 1, 2, 3).reshape(-1, *W.shape[1:4])
     return square, w.transpose(0, 2, 1).reshape(-1, w.shape[1])
 
 
+@cache
 def _compile(d: int) -> Callable[..., None]:
     @njit(fastmath=True)
     def pull(W, u, pulled):

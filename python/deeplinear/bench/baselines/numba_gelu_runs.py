@@ -11,10 +11,9 @@ from collections.abc import Callable
 
 import numpy as np
 from numba import njit, prange
-from numpy.typing import NDArray
 
-from ..problems import Problem, as_layers
-from . import Job
+from deeplinear.bench.baselines import Job
+from deeplinear.bench.problems import Array, Problem, as_layers
 
 # The tanh form of the GELU is z / 2 (1 + tanh(g)), with g = A z + B z^3.
 A = math.sqrt(2 / math.pi)
@@ -22,12 +21,13 @@ B = 0.044715 * A
 
 
 def gradient_descent(problem: Problem, dtype: str) -> Job:
+    """Train all runs; they continue in place."""
     square, last = problem.square_weights(dtype)
     X, y = (array.astype(dtype) for array in problem.data())
     rate = np.dtype(dtype).type(problem.learning_rate)
     train = _compile(problem.width, np.dtype(dtype).type)
 
-    def run(steps: int) -> tuple[NDArray, NDArray]:
+    def run(steps: int) -> tuple[Array, Array]:
         train(square, last, X, y, rate, steps)
         return square, last
 

@@ -13,32 +13,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numba import njit, prange
-from numpy.typing import NDArray
 
-from ..problems import Problem, as_layers
-from . import Job
-from .numba_gelu_runs import A, B
+from deeplinear.bench.baselines import Job
+from deeplinear.bench.baselines.numba_gelu_runs import A, B
+from deeplinear.bench.problems import Array, Problem, as_layers
 
 # Of a floating-point type: the integer of its size, the bits of a fraction, the bias of the
 # exponent, the largest argument of exp, and the degree at which the series of exp on
 # |r| <= log(2) / 2 ends below its rounding.
-FORMATS = {
+FORMATS: dict[str, tuple[Any, ...]] = {
     "float64": (np.int64, 52, 1023, 700.0, 12),
     "float32": (np.int32, 23, 127, 80.0, 7),
 }
 
 
 def gradient_descent(problem: Problem, dtype: str, written_exp: bool = False) -> Job:
+    """Train all runs; they continue in place."""
     square, last = problem.square_weights(dtype)
     X, y = problem.data()
     inputs, targets = np.ascontiguousarray(X.T, dtype), y.astype(dtype)
     rate = np.dtype(dtype).type(problem.learning_rate)
     train = _compile(dtype, written_exp)
 
-    def run(steps: int) -> tuple[NDArray, NDArray]:
+    def run(steps: int) -> tuple[Array, Array]:
         train(square, last, inputs, targets, rate, steps)
         return square, last
 

@@ -1,0 +1,90 @@
+"""What this package does, as it is timed: whole calls, with their checks and labelled results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from inspect import signature
+from typing import Any
+
+import numpy as np
+
+from deeplinear.bench.problems import Problem
+from deeplinear.dynamics import Dynamics, GradientDescent, GradientFlow
+from deeplinear.landscape import Landscape, Sharpness
+from deeplinear.network import Network
+from deeplinear.regression import Regression
+from deeplinear.simulation import simulate
+
+__all__ = ["descent", "flow", "landscape", "sharpness"]
+
+RTOL, ATOL = 1e-6, 1e-9
+
+
+def landscape(problem: Problem, threads: int, activation: str = "identity") -> Landscape:
+    """Make the landscape, on so many threads where it has any."""
+    options: dict[str, Any] = {}
+    if "threads" in signature(Landscape).parameters:
+        options["threads"] = threads
+    network = Network(problem.widths, activation=activation)
+    return Landscape(network, Regression(*problem.data()), **options)
+
+
+def descent(
+    problem: Problem, dtype: str, threads: int, activation: str = "identity"
+) -> Callable[[int], Any]:
+    """Train from the start for so many steps."""
+    return _training(problem, dtype, threads, GradientDescent(problem.learning_rate), activation)
+
+
+def flow(problem: Problem, dtype: str, threads: int, method: str) -> Callable[[float], Any]:
+    """Follow the flow from the start, to a time in units of the learning rate."""
+    dynamics = GradientFlow(method, problem.learning_rate, RTOL, ATOL)
+    return _training(problem, dtype, threads, dynamics)
+
+
+def _training(
+    problem: Problem, dtype: str, threads: int, dynamics: Dynamics, activation: str = "identity"
+) -> Callable[[Any], Any]:
+    where = landscape(problem, threads, activation)
+    weights = problem.weights(dtype)
+
+    def run(amount: float) -> Any:
+        if isinstance(dynamics, GradientDescent):
+            until: dict[str, Any] = {"steps": amount}
+        else:
+            until = {"time": amount * problem.learning_rate}
+        options: dict[str, Any] = {"every": None, "dtype": dtype, "threads": threads}
+        return simulate(where, weights, dynamics, record=("risk",), **until, **options)
+
+    ended = run(2)
+    if not np.all(ended.status == "completed"):
+        raise RuntimeError("a run of the benchmark has diverged")
+    return run
+
+
+def sharpness(
+    problem: Problem,
+    tolerance: float,
+    threads: int,
+    *,
+    activation: str = "identity",
+    warm: bool = False,
+) -> Callable[[int], Sharpness]:
+    """Compute it so many times; `warm` after a step, from the eigenvector before it."""
+    where = landscape(problem, threads, activation)
+    weights = problem.layers("float64")
+    start = None
+    if warm:
+        start = where.sharpness(weights, tolerance).vector
+        step = GradientDescent(problem.learning_rate)
+        moved = simulate(where, weights, step, steps=1, record=("risk",), every=None)
+        weights = where.network.unflatten(moved.weights.values[0])
+
+    def run(times: int) -> Sharpness:
+        for _ in range(times):
+            found = where.sharpness(weights, tolerance, start=start)
+        return found
+
+    if not run(1).converged:
+        raise RuntimeError("a sharpness of the benchmark has not converged")
+    return run
