@@ -15,11 +15,8 @@ int default_threads();
 void check_widths(const std::vector<int>& widths);
 
 void register_config(py::module_& module);
-<<<<<<< HEAD
 void register_landscape(py::module_& module);
-=======
 void register_machine(py::module_& module);
->>>>>>> bench
 void register_problem(py::module_& module);
 void register_simulation(py::module_& module);
 
