@@ -34,8 +34,8 @@ def each_entry(*works: Work) -> pytest.MarkDecorator:
     cases = []
     for work in works:
         for entry in work.entries:
-            name = entry.technique if entry.threads is None else f"ours on {entry.threads}"
-            cases.append(pytest.param(work, entry, id=f"{work.title}-{name}"))
+            on = "" if entry.threads is None else f" on {entry.threads}"
+            cases.append(pytest.param(work, entry, id=f"{work.title}-{entry.technique}{on}"))
     return pytest.mark.parametrize(("work", "entry"), cases)
 
 

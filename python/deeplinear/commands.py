@@ -239,7 +239,8 @@ def bench(
     except OSError as error:
         _stop(f"--json could not be written: {error.strerror or error}.", 1)
     if not complete:
-        _stop("stopped; the tables show what was measured.", INTERRUPTED)
+        kept = "; the tables show what was measured" if benchmark.done else ""
+        _stop(f"stopped{kept}.", INTERRUPTED)
 
 
 def _check_free(preset: Preset, out: Path, dtype: str) -> None:
