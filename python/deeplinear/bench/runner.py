@@ -16,7 +16,7 @@ from deeplinear.progress import Update
 __all__ = ["FULL", "QUICK", "Clock", "Race", "Timing", "measure_limits", "share_of_limit"]
 
 #: Threads of one library go on turning for a while before they sleep, on the cores of the next.
-SETTLE = 0.03
+SETTLE = 0.25
 
 
 @dataclass(frozen=True)
