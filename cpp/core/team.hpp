@@ -4,9 +4,13 @@
 // every body until they are dismissed. What passes between them is ordered by these atomics alone.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <exception>
 #include <thread>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace deeplinear {
@@ -60,7 +64,8 @@ class Team {
 
   int size() const { return int(places_.size()); }
 
-  // Calls body(member) on every thread of the team. By the leader alone.
+  // Calls body(member) on every thread of the team, and throws the first of what they threw once
+  // all have returned; a body whose threads meet must not throw. By the leader alone.
   template <class Body>
   void run(Body&& body) {
     Member leader{*this, 0};
@@ -70,8 +75,11 @@ class Team {
     };
     body_ = const_cast<void*>(static_cast<const void*>(&body));
     meet(0);
-    body(leader);
+    attempt([&] { body(leader); });
     meet(0);
+    if (failed_.exchange(false, std::memory_order_relaxed)) {
+      std::rethrow_exception(std::exchange(failure_, nullptr));
+    }
   }
 
   // What a thread other than the leader does, index 1 .. size - 1
@@ -79,7 +87,7 @@ class Team {
     for (;;) {
       meet(index);
       if (!call_) return;
-      call_(body_, Member{*this, index});
+      attempt([&] { call_(body_, Member{*this, index}); });
       meet(index);
     }
   }
@@ -92,6 +100,15 @@ class Team {
   }
 
  private:
+  template <class Call>
+  void attempt(Call call) {
+    try {
+      call();
+    } catch (...) {
+      if (!failed_.exchange(true, std::memory_order_relaxed)) failure_ = std::current_exception();
+    }
+  }
+
   // Each in a cache line of its own
   struct alignas(128) Place {
     std::atomic<unsigned> arrivals{0};
@@ -110,6 +127,8 @@ class Team {
   std::vector<Place> places_;
   void (*call_)(void*, Member) = nullptr;
   void* body_ = nullptr;
+  std::atomic<bool> failed_{false};
+  std::exception_ptr failure_;
 };
 
 }  // namespace deeplinear
