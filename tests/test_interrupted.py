@@ -14,7 +14,6 @@ import xarray as xr
 import deeplinear as dl
 from strategies import Problem, make_problem, relative_error, some_runs
 
-
 STEPS = 10_000_000  # more than will be taken
 
 
