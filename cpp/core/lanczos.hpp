@@ -9,11 +9,12 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <utility>
 
 #include <Eigen/Core>
-#include <Eigen/Eigenvalues>
 
 #include "basis.hpp"
+#include "symmetric.hpp"
 #include "tridiagonal.hpp"
 
 namespace deeplinear {
@@ -178,10 +179,10 @@ class Lanczos {
   // The best Ritz pair, last, and with all set the others before it, ascending
   void find_ritz_vectors(const Matrix& T, Index j, bool all) {
     if (all || options_.locked) {
-      const Eigen::SelfAdjointEigenSolver<Matrix> eigen(T.topLeftCorner(j + 1, j + 1));
-      ritz_values_ = eigen.eigenvalues();
+      SymmetricEigen eigen = symmetric_eigen(T.topLeftCorner(j + 1, j + 1));
+      ritz_values_ = std::move(eigen.values);
       ritz_value_ = ritz_values_[j];
-      ritz_ = eigen.eigenvectors();
+      ritz_ = std::move(eigen.vectors);
     } else {
       const RitzPair pair = largest_ritz_pair(T.diagonal().head(j + 1), betas_.head(j));
       ritz_value_ = pair.value;

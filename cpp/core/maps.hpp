@@ -7,9 +7,9 @@
 #include <limits>
 
 #include <Eigen/Core>
-#include <Eigen/Eigenvalues>
 
 #include "landscape.hpp"
+#include "symmetric.hpp"
 
 namespace deeplinear {
 
@@ -17,12 +17,12 @@ namespace deeplinear {
 inline RowMatrix root_of_covariance(const Problem& problem) {
   const int d = problem.net.widths[0];
   const Eigen::Map<const RowMatrix> C(problem.risk.covariance.data(), d, d);
-  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> eigen(C);
-  const auto& values = eigen.eigenvalues();
+  const SymmetricEigen eigen = symmetric_eigen(C);
+  const Eigen::VectorXd& values = eigen.values;
   const double rounding = d * std::numeric_limits<double>::epsilon() * values[d - 1];
   int first = 0;
   while (first < d - 1 && values[first] <= rounding) ++first;
-  return eigen.eigenvectors().rightCols(d - first) *
+  return eigen.vectors.rightCols(d - first) *
          values.tail(d - first).cwiseMax(0.0).cwiseSqrt().asDiagonal();
 }
 

@@ -3,9 +3,8 @@
 #include <algorithm>
 #include <atomic>
 
-#include <Eigen/SVD>
-
 #include "lanczos.hpp"
+#include "symmetric.hpp"
 
 namespace deeplinear {
 namespace {
@@ -35,8 +34,32 @@ class LayerOperator {
   Team alone_{1};
 };
 
-// By Lanczos, for layers whose other singular values would cost most of the work
-LayerSpectrum first_two_by_lanczos(const RowMatrix& W, const std::function<bool()>& interrupted) {
+// Of the pairs +-sigma the eigensolvers take the positive one, with vectors (left, right) /
+// sqrt(2).
+LayerSpectrum from_pairs(const RowMatrix& W, double first, double second,
+                         const Eigen::VectorXd& x) {
+  LayerSpectrum spectrum;
+  spectrum.first = std::max(first, 0.0);
+  spectrum.second = std::clamp(second, 0.0, spectrum.first);
+  spectrum.left = x.head(W.rows()).normalized();
+  spectrum.right = x.tail(W.cols()).normalized();
+  return spectrum;
+}
+
+LayerSpectrum dense(const RowMatrix& W) {
+  const Eigen::Index rows = W.rows(), cols = W.cols();
+  // Of order one: the eigensolver takes what is small beside one for rounding.
+  const double largest = W.cwiseAbs().maxCoeff();
+  const double unit = largest > 0 ? largest : 1;
+  Eigen::MatrixXd A = Eigen::MatrixXd::Zero(rows + cols, rows + cols);
+  A.bottomLeftCorner(cols, rows) = W.transpose() / unit;
+  const SymmetricEigen eigen = symmetric_eigen(A);
+  const Eigen::Index last = rows + cols - 1;
+  const double second = std::min(rows, cols) > 1 ? eigen.values[last - 1] : 0;
+  return from_pairs(W, unit * eigen.values[last], unit * second, eigen.vectors.col(last));
+}
+
+LayerSpectrum by_lanczos(const RowMatrix& W, const std::function<bool()>& interrupted) {
   LayerOperator H(W);
   LanczosOptions options;
   options.tolerance = 1e-10;
@@ -48,32 +71,12 @@ LayerSpectrum first_two_by_lanczos(const RowMatrix& W, const std::function<bool(
   options.norm = std::max(first.norm, std::abs(first.value));
   if (first.next.size() > 0) options.start = &first.next;
   const Eigenpair second = extreme_eigenpair(H, options);
-  LayerSpectrum spectrum;
-  spectrum.first = std::max(first.value, 0.0);
-  spectrum.second = std::clamp(second.value, 0.0, spectrum.first);
-  spectrum.left = first.vector.head(W.rows()).normalized();
-  spectrum.right = first.vector.tail(W.cols()).normalized();
-  return spectrum;
+  return from_pairs(W, first.value, second.value, first.vector);
 }
 
 LayerSpectrum layer_spectrum(const RowMatrix& W, const std::function<bool()>& interrupted) {
-  constexpr Eigen::Index largest_dense = 160;
-  if (std::min(W.rows(), W.cols()) > largest_dense) return first_two_by_lanczos(W, interrupted);
-  constexpr unsigned thin = Eigen::ComputeThinU | Eigen::ComputeThinV;
-  LayerSpectrum spectrum;
-  const auto fill = [&](const auto& svd) {
-    spectrum.first = svd.singularValues()[0];
-    if (svd.singularValues().size() > 1) spectrum.second = svd.singularValues()[1];
-    spectrum.left = svd.matrixU().col(0);
-    spectrum.right = svd.matrixV().col(0);
-  };
-  // One-sided Jacobi is the more accurate, divide and conquer the faster on larger layers.
-  if (std::max(W.rows(), W.cols()) <= 32) {
-    fill(Eigen::JacobiSVD<Eigen::MatrixXd>(W, thin));
-  } else {
-    fill(Eigen::BDCSVD<Eigen::MatrixXd>(W, thin));
-  }
-  return spectrum;
+  constexpr Eigen::Index largest_dense = 32;
+  return std::min(W.rows(), W.cols()) > largest_dense ? by_lanczos(W, interrupted) : dense(W);
 }
 
 }  // namespace

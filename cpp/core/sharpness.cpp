@@ -5,8 +5,6 @@
 #include <limits>
 #include <optional>
 
-#include <Eigen/Eigenvalues>
-
 #include "compressed.hpp"
 #include "full_hessian.hpp"
 #include "maps.hpp"
@@ -27,18 +25,18 @@ constexpr Index largest_dense_dimension = 24;
 template <class Operator>
 std::vector<Eigenpair> dense_eigenpairs(Operator& H, Index count, bool largest) {
   const Matrix basis = H.basis();
-  const Eigen::SelfAdjointEigenSolver<Matrix> solver(H.matrix(basis));
+  const SymmetricEigen eigen = symmetric_eigen(H.matrix(basis));
   std::vector<Eigenpair> pairs;
   Vector product(H.size());
   for (Index i = 0; i < std::min(count, H.dimension()); ++i) {
     const Index index = largest ? H.dimension() - 1 - i : i;
     Eigenpair pair;
-    pair.vector = basis * solver.eigenvectors().col(index);
+    pair.vector = basis * eigen.vectors.col(index);
     H.apply(pair.vector, product);
-    pair.value = solver.eigenvalues()[index];
+    pair.value = eigen.values[index];
     pair.residual = (product - pair.value * pair.vector).norm();
     pair.products = (i == 0 ? H.dimension() : 0) + 1;
-    pair.converged = solver.info() == Eigen::Success;
+    pair.converged = eigen.converged;
     pairs.push_back(std::move(pair));
   }
   return pairs;
@@ -116,8 +114,8 @@ std::optional<Eigenpair> eigenpair_at_minimizer(CompressedHessian& H, Landscape&
     return !(options.interrupted && options.interrupted());
   });
   if (options.interrupted && options.interrupted()) return {};
-  const Eigen::SelfAdjointEigenSolver<Matrix> eigen(M);
-  x = H.gradient_of_map(B * eigen.eigenvectors().rightCols(1));
+  const SymmetricEigen eigen = symmetric_eigen(M);
+  x = H.gradient_of_map(B * eigen.vectors.rightCols(1));
   H.project(x);
   x.normalize();
   H.apply(x, y);
@@ -180,10 +178,9 @@ SpectralDensity density_of(Operator& H, Index parameters, int vectors, int steps
     }
     // Of order one: the eigensolver takes what is small beside one for rounding.
     const double unit = scale > 0 ? scale : 1;
-    Eigen::SelfAdjointEigenSolver<Matrix> eigen;
-    eigen.computeFromTridiagonal(a.head(taken) / unit, b.head(taken - 1) / unit);
-    density.nodes.col(i).head(taken) = unit * eigen.eigenvalues();
-    density.weights.col(i).head(taken) = mass * eigen.eigenvectors().row(0).transpose().cwiseAbs2();
+    const SymmetricEigen eigen = tridiagonal_eigen(a.head(taken) / unit, b.head(taken - 1) / unit);
+    density.nodes.col(i).head(taken) = unit * eigen.values;
+    density.weights.col(i).head(taken) = mass * eigen.vectors.row(0).transpose().cwiseAbs2();
   }
   return density;
 }
