@@ -47,16 +47,7 @@ struct Weights {
   Terms<double> terms = {};
 
   // W_k in memory of its own
-  RowMatrix layer(const Layout& net, int k) const {
-    RowMatrix W = Eigen::Map<const RowMatrix>(values + net.weights[k], net.rows(k), net.cols(k));
-    const LayerTerms<double> layer = terms.of_layer(net, k);
-    using ConstVector = Eigen::Map<const Eigen::VectorXd>;
-    for (int s = 0; s < layer.count; ++s) {
-      W.noalias() += layer.coefficient[s] * ConstVector(layer.u[s], net.rows(k)) *
-                     ConstVector(layer.v[s], net.cols(k)).transpose();
-    }
-    return W;
-  }
+  RowMatrix layer(const Layout& net, int k) const;
 };
 
 // The chain u, v at weights that must outlive it, and what follows from it.
@@ -76,19 +67,10 @@ class Landscape {
   }
 
   // pull and push at the weights
-  void evaluate(const Weights& W) {
-    W_ = W;
-    pull(u_.data());
-    excess_ = risk_.gradient(number(u_), number(v_)).lane(0);
-    push(v_.data());
-  }
+  void evaluate(const Weights& W);
 
   // False where a product of the layers overflows.
-  bool finite() const {
-    const auto is_finite = [](double x) { return std::isfinite(x); };
-    return std::all_of(u_.begin(), u_.end(), is_finite) &&
-           std::all_of(v_.begin(), v_.end(), is_finite);
-  }
+  bool finite() const;
 
   double excess() const { return excess_; }
   const Weights& weights() const { return W_; }
@@ -115,45 +97,10 @@ class Landscape {
   }
 
   // grad_k = u_k v_{k-1}^T
-  void gradient(double* out) {
-    chain_.for_each_layer([&](int k) {
-      double* entry = out + net_.weights[k];
-      for (int i = 0; i < net_.rows(k); ++i) {
-        for (int j = 0; j < net_.cols(k); ++j) *entry++ = u(k)[i] * v(k - 1)[j];
-      }
-    });
-  }
+  void gradient(double* out);
 
-  // (H V)_k = du_k v_{k-1}^T + u_k dv_{k-1}^T, where
-  // du_{k-1} = V_k^T u_k + W_k^T du_k,  dv_0 = 2 C du_0,  dv_k = V_k v_{k-1} + W_k dv_{k-1}.
-  void hessian_vector_product(const double* V, double* out) {
-    const auto size = std::size_t(net_.coordinates);
-    AlignedVector<double> du(size), dv(size), below(size), above(size);
-    chain_.for_each_layer([&](int k) {
-      const int rows = net_.rows(k), cols = net_.cols(k);
-      const double* Vk = V + net_.weights[k];
-      add_transposed_rows(cols, Vk, u(k), 0, rows, below.data() + net_.vectors[k - 1]);
-      multiply_rows(cols, Vk, v(k - 1), 0, rows, above.data() + net_.vectors[k]);
-    });
-    const auto adds = [&](const AlignedVector<double>& from) {
-      return [&](int k, int first, int last, double* y) {
-        for (int i = first; i < last; ++i) y[i] += from[std::size_t(net_.vectors[k] + i)];
-      };
-    };
-    pull(du.data(), adds(below));
-    multiply_covariance(du.data(), dv.data());
-    push(dv.data(), adds(above));
-    chain_.for_each_layer([&](int k) {
-      double* entry = out + net_.weights[k];
-      const double* left = du.data() + net_.vectors[k];
-      const double* right = dv.data() + net_.vectors[k - 1];
-      for (int i = 0; i < net_.rows(k); ++i) {
-        for (int j = 0; j < net_.cols(k); ++j) {
-          *entry++ = left[i] * v(k - 1)[j] + u(k)[i] * right[j];
-        }
-      }
-    });
-  }
+  // H V, both (P,)
+  void hessian_vector_product(const double* V, double* out);
 
  private:
   static Pack<double, 1>* number(AlignedVector<double>& x) {

@@ -4,27 +4,15 @@
 
 #include <algorithm>
 #include <functional>
-#include <limits>
 
 #include <Eigen/Core>
 
 #include "landscape.hpp"
-#include "symmetric.hpp"
 
 namespace deeplinear {
 
 // B (d, r) with B B^T = C, r the rank of C
-inline RowMatrix root_of_covariance(const Problem& problem) {
-  const int d = problem.net.widths[0];
-  const Eigen::Map<const RowMatrix> C(problem.risk.covariance.data(), d, d);
-  const SymmetricEigen eigen = symmetric_eigen(C);
-  const Eigen::VectorXd& values = eigen.values;
-  const double rounding = d * std::numeric_limits<double>::epsilon() * values[d - 1];
-  int first = 0;
-  while (first < d - 1 && values[first] <= rounding) ++first;
-  return eigen.vectors.rightCols(d - first) *
-         values.tail(d - first).cwiseMax(0.0).cwiseSqrt().asDiagonal();
-}
+RowMatrix root_of_covariance(const Problem& problem);
 
 // Calls body(k, F) with F = A_k B (d_{k-1}, r) for k = 1 .. L, until it returns false. The rows of
 // a product are cut into blocks of a fixed size, so that it does not depend on the threads.
@@ -58,15 +46,6 @@ inline void for_each_map(Landscape& landscape, const RowMatrix& B, Body body) {
 
 // tr H = 2 sum_k |u_k|^2 tr(A_k C A_k^T): the diagonal blocks of the residual part are zero. Stops
 // where it is interrupted.
-inline double hessian_trace(Landscape& landscape, const std::function<bool()>& interrupted) {
-  const Layout& net = landscape.problem().net;
-  double trace = 0;
-  for_each_map(landscape, root_of_covariance(landscape.problem()), [&](int k, const RowMatrix& F) {
-    const Eigen::Map<const Eigen::VectorXd> u(landscape.u(k), net.rows(k));
-    trace += 2 * u.squaredNorm() * F.squaredNorm();
-    return !interrupted();
-  });
-  return trace;
-}
+double hessian_trace(Landscape& landscape, const std::function<bool()>& interrupted);
 
 }  // namespace deeplinear
