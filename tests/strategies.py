@@ -19,6 +19,28 @@ Array = NDArray[Any]
 NONLINEAR = ("gelu", "tanh", "relu")
 READOUTS = ("plain", "unit", "any")  # d_L = 1 without p; |p| = 1; p of any length
 
+# All that is recorded of a linear network; what needs no map, and no test data
+EVERYTHING = (
+    "risk",
+    "test_risk",
+    "distance",
+    "sharpness",
+    "lowest_eigenvalue",
+    "layer_norm",
+    "rank_one_gap",
+    "alignment",
+    "balancedness",
+)
+WITHOUT_MAP = tuple(name for name in EVERYTHING if name != "distance")
+WITHOUT_TEST_DATA = tuple(name for name in EVERYTHING if name != "test_risk")
+
+# Methods of fixed steps, and the dimension of what is recorded
+FIXED_STEPS = [
+    (dl.GradientDescent(0.01), "step"),
+    (dl.GradientFlow("euler", step=0.01), "time"),
+    (dl.GradientFlow("rk4", step=0.01), "time"),
+]
+
 PROPERTY = settings(
     max_examples=60,
     deadline=None,

@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 import deeplinear as dl
 import reference
 from strategies import (
+    FIXED_STEPS,
     NONLINEAR,
+    WITHOUT_MAP,
+    WITHOUT_TEST_DATA,
     Problem,
     bent,
     flat,
@@ -400,23 +403,6 @@ def test_a_flow_with_too_large_a_step_diverges() -> None:
 # Records
 
 
-NAMES = (
-    "risk",
-    "test_risk",
-    "sharpness",
-    "lowest_eigenvalue",
-    "layer_norm",
-    "rank_one_gap",
-    "alignment",
-    "balancedness",
-)
-FIXED = [
-    (dl.GradientDescent(0.01), "step"),
-    (dl.GradientFlow("euler", step=0.01), "time"),
-    (dl.GradientFlow("rk4", step=0.01), "time"),
-]
-
-
 def recorded_case(
     activation: str, readout: str = "plain", samples: bool | None = None
 ) -> tuple[Problem, dl.Landscape, Problem]:
@@ -431,7 +417,7 @@ def recorded_case(
 
 @pytest.mark.parametrize("activation", NONLINEAR)
 @pytest.mark.parametrize("readout", ["plain", "any"])
-@pytest.mark.parametrize(("dynamics", "dim"), FIXED, ids=str)
+@pytest.mark.parametrize(("dynamics", "dim"), FIXED_STEPS, ids=str)
 def test_records_are_of_the_weights_at_their_step(
     dynamics: Any, dim: str, readout: str, activation: str
 ) -> None:
@@ -443,7 +429,7 @@ def test_records_are_of_the_weights_at_their_step(
         length = {"steps": steps} if dim == "step" else {"time": steps * 0.01}
         return dl.simulate(landscape, weights, dynamics, **length, **options)
 
-    dataset = simulate(8, record=NAMES, every=4)
+    dataset = simulate(8, record=WITHOUT_MAP, every=4)
     assert dataset[dim].size == 3
     for index, steps in enumerate((0, 4, 8)):
         states = weights
@@ -458,9 +444,9 @@ def test_records_are_of_the_weights_at_their_step(
                 "test_risk": tests.objective.risk(layers),
                 "sharpness": sharpness,
                 "lowest_eigenvalue": landscape.sharpness(layers, which="lowest").value,
-                **{name: getattr(reference, name)(layers) for name in NAMES[4:]},
+                **{name: getattr(reference, name)(layers) for name in WITHOUT_MAP[4:]},
             }
-            for name in NAMES:
+            for name in WITHOUT_MAP:
                 eigenvalue = name in ("sharpness", "lowest_eigenvalue")
                 np.testing.assert_allclose(
                     dataset[name].isel({"run": run, dim: index}).values,
@@ -569,7 +555,7 @@ def test_a_sweep_is_its_runs(activation: str) -> None:
 # Bits
 
 
-RECORD = tuple(name for name in NAMES if name != "test_risk")
+RECORD = tuple(name for name in WITHOUT_TEST_DATA if name != "distance")
 DIRECT = tuple(name for name in RECORD if name not in ("sharpness", "lowest_eigenvalue"))
 SIZES = [1, 7, 33]  # below, across and above what a processor holds at once
 
@@ -709,7 +695,7 @@ def test_the_identity_takes_the_path_of_a_linear_network(
     weights = random_ensemble(linear, 9, seed=7, low=0.2, high=1.0)
     names = tuple(
         name
-        for name in ("distance", *NAMES)
+        for name in ("distance", *WITHOUT_MAP)
         if len(widths) > 2 or name not in ("alignment", "rank_one_gap")
     )
     datasets = [

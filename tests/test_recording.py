@@ -10,27 +10,19 @@ import xarray as xr
 
 import deeplinear as dl
 import reference
-from strategies import Problem, make_problem, one_run, random_ensemble, random_problem
+from strategies import (
+    EVERYTHING,
+    FIXED_STEPS,
+    Problem,
+    make_problem,
+    one_run,
+    random_ensemble,
+    random_problem,
+)
 
 pytestmark = pytest.mark.core
 
-NAMES = (
-    "risk",
-    "test_risk",
-    "distance",
-    "sharpness",
-    "lowest_eigenvalue",
-    "layer_norm",
-    "rank_one_gap",
-    "alignment",
-    "balancedness",
-)
 EXTRA = {"layer_norm": "layer", "rank_one_gap": "layer", "alignment": "pair"}
-FIXED = [
-    (dl.GradientDescent(0.01), "step"),
-    (dl.GradientFlow("euler", step=0.01), "time"),
-    (dl.GradientFlow("rk4", step=0.01), "time"),
-]
 
 
 def make_case(readout: str = "plain") -> tuple[Problem, dl.Landscape, list[Any]]:
@@ -74,11 +66,11 @@ def measured(landscape: dl.Landscape, weights: Any, name: str) -> Any:
 
 
 @pytest.mark.parametrize("readout", ["plain", "any"])
-@pytest.mark.parametrize(("dynamics", "dim"), FIXED, ids=str)
+@pytest.mark.parametrize(("dynamics", "dim"), FIXED_STEPS, ids=str)
 def test_records_are_of_the_weights_at_their_step(dynamics: Any, dim: str, readout: str) -> None:
     """The weights after s steps are the final ones of a run of s steps."""
     problem, landscape, weights = make_case(readout)
-    dataset = simulate_steps(landscape, weights, dynamics, 20, record=NAMES, every=4)
+    dataset = simulate_steps(landscape, weights, dynamics, 20, record=EVERYTHING, every=4)
     assert dataset[dim].size == 6
     for index, steps in enumerate(range(0, 21, 4)):
         states = weights
@@ -88,7 +80,7 @@ def test_records_are_of_the_weights_at_their_step(dynamics: Any, dim: str, reado
         for run in range(5):
             layers = one_run(states, run)
             sharpness = measured(landscape, layers, "sharpness")
-            for name in NAMES:
+            for name in EVERYTHING:
                 eigenvalue = name in ("sharpness", "lowest_eigenvalue")
                 recorded = dataset[name].isel({"run": run, dim: index}).values
                 np.testing.assert_allclose(
@@ -105,11 +97,11 @@ def test_records_are_of_the_weights_at_their_step(dynamics: Any, dim: str, reado
 def test_dimensions_of_a_descent() -> None:
     problem, landscape, weights = make_case()
     dataset = dl.simulate(
-        landscape, weights, dl.GradientDescent(0.01), steps=10, record=NAMES, every=4
+        landscape, weights, dl.GradientDescent(0.01), steps=10, record=EVERYTHING, every=4
     )
     assert isinstance(dataset, xr.Dataset)
     assert dataset["step"].values.tolist() == [0, 4, 8, 10]
-    for name in NAMES:
+    for name in EVERYTHING:
         expected = {"run", "step"} | ({EXTRA[name]} if name in EXTRA else set())
         assert set(dataset[name].dims) == expected, name
         assert dataset[name].dims[:2] == ("run", "step"), name
@@ -127,9 +119,9 @@ def test_dimensions_of_a_descent() -> None:
 def test_dimensions_of_a_flow() -> None:
     _, landscape, weights = make_case()
     flow = dl.GradientFlow("rk4", step=0.01)
-    dataset = dl.simulate(landscape, weights, flow, time=0.1, record=NAMES, every=4)
+    dataset = dl.simulate(landscape, weights, flow, time=0.1, record=EVERYTHING, every=4)
     np.testing.assert_allclose(dataset["time"].values, [0, 0.04, 0.08, 0.1], atol=1e-15)
-    for name in NAMES:
+    for name in EVERYTHING:
         assert dataset[name].dims[:2] == ("run", "time"), name
     assert "step" not in dataset.dims
 
@@ -177,7 +169,7 @@ def test_layers_without_a_second_singular_value(widths: tuple[int, ...]) -> None
 )
 def test_the_grid_has_its_end(steps: int, every: int | None, expected: list[int]) -> None:
     _, landscape, weights = make_case()
-    for dynamics, dim in FIXED:
+    for dynamics, dim in FIXED_STEPS:
         dataset = simulate_steps(landscape, weights, dynamics, steps, every=every)
         scale = 1 if dim == "step" else 0.01
         grid = dataset[dim].values

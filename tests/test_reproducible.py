@@ -9,20 +9,10 @@ import pytest
 import xarray as xr
 
 import deeplinear as dl
-from strategies import Problem, make_problem, random_ensemble, some_runs
+from strategies import WITHOUT_TEST_DATA, Problem, make_problem, random_ensemble, some_runs
 
 pytestmark = pytest.mark.core
 
-RECORD = (
-    "risk",
-    "distance",
-    "sharpness",
-    "lowest_eigenvalue",
-    "layer_norm",
-    "rank_one_gap",
-    "alignment",
-    "balancedness",
-)
 SIZES = [1, 7, 33, 70]  # below, across and above what a processor holds at once
 
 # Scales from tiny to far too large: runs diverge within a few steps or converge after very
@@ -43,7 +33,7 @@ def problem_of(name: str) -> Problem:
 
 def simulate(problem: Problem, case: str, weights: Any, **options: Any) -> xr.Dataset:
     dynamics, length, _ = CASES[case]
-    arguments = {"record": RECORD, "tolerance": 1e-4, **length}
+    arguments = {"record": WITHOUT_TEST_DATA, "tolerance": 1e-4, **length}
     return dl.simulate(problem.landscape, weights, dynamics, **(arguments | options))
 
 
@@ -51,7 +41,9 @@ def ensemble(problem: Problem, case: str, runs: int) -> Any:
     return random_ensemble(problem, runs, seed=5, low=0.1, high=CASES[case][2])
 
 
-def assert_same_bits(one: xr.Dataset, other: xr.Dataset, names: tuple[str, ...] = RECORD) -> None:
+def assert_same_bits(
+    one: xr.Dataset, other: xr.Dataset, names: tuple[str, ...] = WITHOUT_TEST_DATA
+) -> None:
     for name in (*names, "weights", "status", "last_step"):
         first, second = one[name].values, other[name].values
         assert first.dtype == second.dtype or name == "status"
@@ -107,19 +99,21 @@ def test_recording_is_only_looking(case: str) -> None:
     problem = problem_of("plain")
     weights = ensemble(problem, case, 33)
     full = simulate(problem, case, weights)
-    for record in ((), ("risk",), ("sharpness", "alignment"), RECORD[::-1]):
+    for record in ((), ("risk",), ("sharpness", "alignment"), WITHOUT_TEST_DATA[::-1]):
         assert_same_bits(full, simulate(problem, case, weights, record=record), record)
 
     # What needs no iteration is the same to the bit however often it is recorded; iterations for
     # eigenvalues may start from what they found before.
-    direct = tuple(name for name in RECORD if name not in ("sharpness", "lowest_eigenvalue"))
+    direct = tuple(
+        name for name in WITHOUT_TEST_DATA if name not in ("sharpness", "lowest_eigenvalue")
+    )
     dim = "step" if "step" in full.dims else "time"
     for every in (0.125, 1.0, None) if case == "dopri5" else (2, 20, None):
         other = simulate(problem, case, weights, every=every)
         assert_same_bits(full[["weights", "status", "last_step"]], other, ())
         points = [x for x in full[dim].values if np.min(np.abs(other[dim].values - x)) < 1e-9]
         assert len(points) >= 2
-        for name in RECORD:
+        for name in WITHOUT_TEST_DATA:
             first = full[name].sel({dim: points}, method="nearest").values
             second = other[name].sel({dim: points}, method="nearest").values
             if name in direct:

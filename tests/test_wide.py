@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 import deeplinear as dl
 import reference
 from strategies import (
+    EVERYTHING,
     PROPERTY,
     Problem,
     flat,
@@ -46,17 +47,6 @@ SHAPES = [
     (1, 150, 1),
     (110, 260, 90, 1),
 ]
-RECORD = (
-    "risk",
-    "test_risk",
-    "distance",
-    "sharpness",
-    "lowest_eigenvalue",
-    "layer_norm",
-    "rank_one_gap",
-    "alignment",
-    "balancedness",
-)
 
 
 def problem_of(widths: tuple[int, ...], readout: str = "plain") -> Problem:
@@ -284,7 +274,7 @@ def test_records_are_those_of_the_weights(widths: tuple[int, ...], dtype: str, m
     """At the weights of a run that ends there; the two differ in when updates were folded."""
     problem = problem_of(widths)
     landscape, step = with_test_data(problem), gentle_step(problem)
-    options: dict[str, Any] = {"dtype": dtype, "record": RECORD}
+    options: dict[str, Any] = {"dtype": dtype, "record": EVERYTHING}
     result = dl.simulate(
         landscape,
         problem.weights,
@@ -304,7 +294,7 @@ def test_records_are_those_of_the_weights(widths: tuple[int, ...], dtype: str, m
             weights = problem.network.unflatten(vector)
         expected = quantities(landscape, [layer.astype(float) for layer in weights])
         scale = max(1.0, float(expected["risk"]))
-        for name in RECORD:
+        for name in EVERYTHING:
             values = result[name].values[0, slot]
             size = scale if name in ("risk", "test_risk", "distance") else 1.0
             size = max(size, float(np.max(np.abs(expected[name]), initial=0)))
@@ -335,7 +325,7 @@ def test_recording_is_only_looking(method: str, dtype: str) -> None:
             engine="wide",
         )
 
-    names = tuple(name for name in RECORD if name != "test_risk")
+    names = tuple(name for name in EVERYTHING if name != "test_risk")
     bare = run((), None)
     full = run(names, 1)
     for record, every in [(names, 1), (names, 3), (("risk",), 1), (("sharpness",), 4), ((), 2)]:
