@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 import deeplinear as dl
 import reference
 from strategies import (
+    EVERYTHING,
     FIXED_STEPS,
     NONLINEAR,
     WITHOUT_MAP,
@@ -694,9 +695,7 @@ def test_the_identity_takes_the_path_of_a_linear_network(
     )
     weights = random_ensemble(linear, 9, seed=7, low=0.2, high=1.0)
     names = tuple(
-        name
-        for name in ("distance", *WITHOUT_MAP)
-        if len(widths) > 2 or name not in ("alignment", "rank_one_gap")
+        name for name in EVERYTHING if len(widths) > 2 or name not in ("alignment", "rank_one_gap")
     )
     datasets = [
         dl.simulate(

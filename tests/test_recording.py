@@ -137,6 +137,39 @@ def test_only_what_was_asked_for_is_recorded() -> None:
     assert dataset["step"].values.tolist() == [0, 1, 2]
 
 
+@pytest.mark.parametrize("width", [5, 32, 33, 90, 170])
+@pytest.mark.parametrize("kind", ["any", "zero", "equal", "rank one"])
+def test_singular_values_of_any_layer(width: int, kind: str) -> None:
+    """Small ones by a dense solver, others by Lanczos to a residual of 1e-13 |W|.
+
+    That moves a value no further, and a vector by its ratio to the gap, at least 1e-2 |W| here:
+    1e-11 for each of the two.
+    """
+    random = np.random.default_rng(width)
+    sizes = np.linspace(1, 0, width) ** 2 if kind == "any" else np.ones(width)
+    if kind == "rank one":
+        sizes = np.eye(width)[0]
+    layers = []
+    for _ in range(3):
+        left, right = (np.linalg.qr(random.standard_normal((width, width)))[0] for _ in "ab")
+        layers.append(0.1 * (left * sizes) @ right.T * (kind != "zero"))
+    problem = make_problem((width,) * 4, "any", 9, seed=4)
+    names = ("layer_norm", "rank_one_gap", "alignment")
+    dataset = dl.simulate(
+        problem.landscape, layers, dl.GradientDescent(1e-9), steps=1, record=names
+    ).isel(run=0, step=0)
+    if kind == "zero":
+        np.testing.assert_array_equal(dataset["layer_norm"].values, 0)
+        np.testing.assert_array_equal(dataset["rank_one_gap"].values, 0)
+        np.testing.assert_array_equal(dataset["alignment"].values, 1)
+        return
+    for name, error in (("layer_norm", 1e-13), ("rank_one_gap", 4e-13), ("alignment", 4e-11)):
+        if name != "alignment" or kind != "equal":  # any vector is a first one there
+            expected = getattr(reference, name)(layers)
+            np.testing.assert_allclose(dataset[name].values, expected, rtol=0, atol=error)
+    assert np.all(dataset["alignment"].values <= 1 + 1e-13)
+
+
 @pytest.mark.parametrize("widths", [(3, 1), (1, 1), (1, 1, 1)])
 def test_layers_without_a_second_singular_value(widths: tuple[int, ...]) -> None:
     """Their gap is 0; a single layer has no pairs and is balanced."""

@@ -18,6 +18,7 @@ import reference
 from strategies import (
     EVERYTHING,
     PROPERTY,
+    WITHOUT_TEST_DATA,
     Problem,
     flat,
     make_problem,
@@ -325,7 +326,7 @@ def test_recording_is_only_looking(method: str, dtype: str) -> None:
             engine="wide",
         )
 
-    names = tuple(name for name in EVERYTHING if name != "test_risk")
+    names = WITHOUT_TEST_DATA
     bare = run((), None)
     full = run(names, 1)
     for record, every in [(names, 1), (names, 3), (("risk",), 1), (("sharpness",), 4), ((), 2)]:

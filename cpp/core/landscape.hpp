@@ -2,8 +2,7 @@
 // weights.
 #pragma once
 
-#include <algorithm>
-#include <cmath>
+#include <type_traits>
 #include <vector>
 
 #include <Eigen/Core>

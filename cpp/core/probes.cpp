@@ -34,15 +34,20 @@ class LayerOperator {
   Team alone_{1};
 };
 
-// Of the pairs +-sigma the eigensolvers take the positive one, with vectors (left, right) /
-// sqrt(2).
+// Of the pairs +-sigma the eigensolvers take the positive one, with x = (left, right) / sqrt(2). A
+// layer that is zero has any vectors: the first unit ones.
 LayerSpectrum from_pairs(const RowMatrix& W, double first, double second,
                          const Eigen::VectorXd& x) {
   LayerSpectrum spectrum;
   spectrum.first = std::max(first, 0.0);
   spectrum.second = std::clamp(second, 0.0, spectrum.first);
-  spectrum.left = x.head(W.rows()).normalized();
-  spectrum.right = x.tail(W.cols()).normalized();
+  if (spectrum.first == 0) {
+    spectrum.left = Eigen::VectorXd::Unit(W.rows(), 0);
+    spectrum.right = Eigen::VectorXd::Unit(W.cols(), 0);
+  } else {
+    spectrum.left = x.head(W.rows()).normalized();
+    spectrum.right = x.tail(W.cols()).normalized();
+  }
   return spectrum;
 }
 
@@ -62,7 +67,7 @@ LayerSpectrum dense(const RowMatrix& W) {
 LayerSpectrum by_lanczos(const RowMatrix& W, const std::function<bool()>& interrupted) {
   LayerOperator H(W);
   LanczosOptions options;
-  options.tolerance = 1e-10;
+  options.tolerance = 1e-13;  // close to rounding, as dense solvers are
   options.interrupted = interrupted;
   Eigen::MatrixXd locked(H.size(), 0);
   options.locked = &locked;

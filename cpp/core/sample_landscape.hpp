@@ -7,7 +7,6 @@
 //   grad_k = D_k A_{k-1}^T  (k < L),   grad_L = p (A_{L-1} g)^T,   o entry by entry.
 #pragma once
 
-#include <cmath>
 #include <vector>
 
 #include "landscape.hpp"
