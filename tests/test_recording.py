@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -137,23 +138,21 @@ def test_only_what_was_asked_for_is_recorded() -> None:
     assert dataset["step"].values.tolist() == [0, 1, 2]
 
 
-@pytest.mark.parametrize("width", [5, 32, 33, 90, 170])
-@pytest.mark.parametrize("kind", ["any", "zero", "equal", "rank one"])
-def test_singular_values_of_any_layer(width: int, kind: str) -> None:
+@pytest.mark.parametrize("widths", [(5,) * 4, (32,) * 4, (33,) * 4, (90, 110, 260, 130)])
+@pytest.mark.parametrize("kind", ["Gaussian", "zero", "equal", "rank one"])
+def test_singular_values_of_any_layer(widths: tuple[int, ...], kind: str) -> None:
     """Small ones by a dense solver, others by Lanczos to a residual of 1e-13 |W|.
 
-    That moves a value no further, and a vector by its ratio to the gap, at least 1e-2 |W| here:
-    1e-11 for each of the two.
+    That moves a value no further, and each of the two vectors by its ratio to the gap.
     """
-    random = np.random.default_rng(width)
-    sizes = np.linspace(1, 0, width) ** 2 if kind == "any" else np.ones(width)
-    if kind == "rank one":
-        sizes = np.eye(width)[0]
+    random = np.random.default_rng(widths[0])
     layers = []
-    for _ in range(3):
-        left, right = (np.linalg.qr(random.standard_normal((width, width)))[0] for _ in "ab")
-        layers.append(0.1 * (left * sizes) @ right.T * (kind != "zero"))
-    problem = make_problem((width,) * 4, "any", 9, seed=4)
+    for cols, rows in pairwise(widths):
+        left, sizes, right = np.linalg.svd(random.standard_normal((rows, cols)), False)
+        if kind != "Gaussian":
+            sizes = {"zero": 0, "equal": 1, "rank one": np.eye(len(sizes))[0]}[kind] + 0 * sizes
+        layers.append(0.1 * (left * sizes) @ right)
+    problem = make_problem(widths, "any", 9, seed=4)
     names = ("layer_norm", "rank_one_gap", "alignment")
     dataset = dl.simulate(
         problem.landscape, layers, dl.GradientDescent(1e-9), steps=1, record=names
@@ -163,10 +162,13 @@ def test_singular_values_of_any_layer(width: int, kind: str) -> None:
         np.testing.assert_array_equal(dataset["rank_one_gap"].values, 0)
         np.testing.assert_array_equal(dataset["alignment"].values, 1)
         return
-    for name, error in (("layer_norm", 1e-13), ("rank_one_gap", 4e-13), ("alignment", 4e-11)):
-        if name != "alignment" or kind != "equal":  # any vector is a first one there
-            expected = getattr(reference, name)(layers)
-            np.testing.assert_allclose(dataset[name].values, expected, rtol=0, atol=error)
+    norms, gaps = reference.layer_norm(layers), 1 - reference.rank_one_gap(layers)
+    np.testing.assert_allclose(dataset["layer_norm"].values, norms, rtol=2e-13)
+    np.testing.assert_allclose(1 - dataset["rank_one_gap"].values, gaps, rtol=0, atol=4e-13)
+    if kind != "equal":  # any vector is a first one there
+        error = 4e-13 / np.min(gaps)
+        expected = reference.alignment(layers)
+        np.testing.assert_allclose(dataset["alignment"].values, expected, rtol=0, atol=error)
     assert np.all(dataset["alignment"].values <= 1 + 1e-13)
 
 

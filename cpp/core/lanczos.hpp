@@ -156,17 +156,20 @@ class Lanczos {
   void extend(Matrix& T, Index j) {
     multiply(Q_.columns().col(locked_ + j));
     const double before_all = Q_.norm(w_);
-    // Again where w lost half of its norm: twice is enough (Kahan and Parlett).
-    bool first = true;
-    for (double before = before_all, after = 0;; before = after) {
+    // Twice at least: a single time takes w off a basis that is orthogonal up to d only up to about
+    // 2 d, since |w| is of the order of what it loses, and so d would double from step to step.
+    // Again where w lost half of its norm (Kahan and Parlett).
+    double before = before_all, after = 0;
+    for (int pass = 0;; ++pass) {
       const Vector& coefficients = Q_.orthogonalize(w_, locked_ + j + 1);
-      if (first) {
+      if (pass == 0) {
         T.col(j).head(j + 1) = coefficients.tail(j + 1);
         T.row(j).head(j + 1) = coefficients.tail(j + 1).transpose();
       }
-      first = false;
       after = Q_.norm(w_);
-      if (!(after <= 0.5 * before) || after <= 4 * epsilon * norm_) break;
+      const bool enough = !(after <= 0.5 * before) || after <= 4 * epsilon * norm_;
+      if (pass > 0 && enough) break;
+      before = after;
     }
     // What rounding left outside the subspace would grow to a direction of its own as w shrinks.
     H_.project(w_);
