@@ -24,9 +24,9 @@ class LayerOperator {
 
   void apply(const Eigen::Ref<const Vector>& x, Eigen::Ref<Vector> y) {
     const int rows = int(W_.rows()), cols = int(W_.cols());
-    multiply_rows(cols, W_.data(), x.data() + rows, 0, rows, y.data());
+    multiply_rows(cols, W_.data(), {0, rows}, x.data() + rows, y.data());
     y.tail(cols).setZero();
-    add_transposed_rows(cols, W_.data(), x.data(), 0, rows, y.data() + rows);
+    add_transposed_rows(cols, W_.data(), {0, rows}, x.data(), y.data() + rows);
   }
 
  private:

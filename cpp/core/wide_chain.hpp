@@ -88,12 +88,10 @@ class WideChain {
   void push(const Scalar* W, const Terms<Scalar>& terms, Scalar* v, Source source = {}) {
     team_.run([&](Team::Member member) {
       for (int k = 1; k < net_.depth(); ++k) {
-        push_layer(member, k, terms, v, source,
-                   [&](const Scalar* x, int first, int last, Scalar* y) {
-                     const Index offset = net_.weights[k];
-                     multiply_rows(net_.cols(k), W + offset, x, first, last, y,
-                                   rows_from(member, W, k + 1));
-                   });
+        push_layer(member, k, terms, v, source, [&](const Rows& rows, const Scalar* x, Scalar* y) {
+          multiply_rows(net_.cols(k), W + net_.weights[k], rows, x, y,
+                        upcoming(W, k + 1, slabs_of(member, k + 1)));
+        });
       }
     });
   }
@@ -104,10 +102,10 @@ class WideChain {
     team_.run([&](Team::Member member) {
       for (int k = 1; k <= net_.depth(); ++k) {
         push_layer(member, k, terms, v, NoSource{},
-                   [&](const Scalar* x, int first, int last, Scalar* y) {
-                     const Index offset = net_.weights[k];
-                     fold_rows(net_.cols(k), W + offset, folded.of_layer(net_, k), x, first, last,
-                               y, rows_from(member, W, k + 1));
+                   [&](const Rows& rows, const Scalar* x, Scalar* y) {
+                     const auto layer = folded.of_layer(net_, k);
+                     fold_rows(net_.cols(k), W + net_.weights[k], layer, rows, x, y,
+                               upcoming(W, k + 1, slabs_of(member, k + 1)));
                    });
       }
     });
@@ -127,22 +125,33 @@ class WideChain {
   static constexpr int terms_capacity = Terms<Scalar>::capacity;
 
   int slabs(int k) const { return std::clamp(net_.rows(k) / rows_per_slab, 1, largest_slabs); }
-  int slab_start(int k, int slab) const { return int(Index(net_.rows(k)) * slab / slabs(k)); }
+
+  Team::Range slabs_of(Team::Member member, int k) const {
+    if (k < 1 || k > net_.depth()) return {0, 0};
+    return member.share(slabs(k));
+  }
+
+  // The rows of some slabs of layer k
+  Rows rows_of(int k, Team::Range part) const {
+    const int rows = net_.rows(k), count = slabs(k);
+    const auto start = [&](int slab) { return int(Index(rows) * slab / count); };
+    return {start(part.first), start(part.last)};
+  }
 
   // The member's rows of layer k; of the vector u_0 for k = 0
-  Team::Range rows_of(Team::Member member, int k) const {
-    if (k == 0) return member.share(net_.widths[0], detail::line_bytes / int(sizeof(Scalar)));
-    const auto [first, last] = member.share(slabs(k));
-    return {slab_start(k, first), slab_start(k, last)};
+  Rows rows_of(Team::Member member, int k) const {
+    if (k > 0) return rows_of(k, slabs_of(member, k));
+    constexpr int line = 64 / int(sizeof(Scalar));
+    const auto [first, last] = member.share(net_.widths[0], line);
+    return {first, last};
   }
 
-  Upcoming<Scalar> rows_from(Team::Member member, const Scalar* W, int k) const {
-    if (k < 1 || k > net_.depth()) return {};
-    const Index first = rows_of(member, k).first;
-    return {W + net_.weights[k] + first * net_.cols(k), net_.cols(k)};
+  Upcoming<Scalar> upcoming(const Scalar* W, int k, Team::Range part) const {
+    if (part.first == part.last) return {};
+    return {W + net_.weights[k], net_.cols(k), rows_of(k, part)};
   }
 
-  // The sum of a slab of layer k, (cols,), and after it u^s . x of its rows for every term
+  // The sum of a slab of layer k, (cols,)
   Scalar* sum_of_slab(int k, int slab) {
     const Index row = Index(k % 2) * most_slabs_ + slab;  // neighbouring layers take turns
     return sums_.data() + row * stride_;
@@ -151,97 +160,94 @@ class WideChain {
   template <class Source>
   void pull_layer(Team::Member member, int k, const Scalar* W, const Terms<Scalar>& terms,
                   Scalar* u, Source source) {
-    const int rows = net_.rows(k), cols = net_.cols(k), count = slabs(k);
+    const int cols = net_.cols(k), count = slabs(k);
     const Scalar* layer = W + net_.weights[k];
     const Scalar* x = u + net_.vectors[k];
     Scalar* y = u + net_.vectors[k - 1];
-    const LayerTerms<Scalar> layer_terms = terms.of_layer(net_, k);
+    const auto mine = slabs_of(member, k);
     if (count == 1) {
-      if (member.index == 0) {
-        std::fill_n(y, cols, Scalar(0));
-        source(k - 1, 0, cols, y);
-        if (cols <= largest_narrow) {
-          using One = Pack<Scalar, 1>;
-          transposed_product(rows, cols, reinterpret_cast<const One*>(layer),
-                             reinterpret_cast<const One*>(x), reinterpret_cast<One*>(y), true);
-        } else {
-          add_transposed_rows(cols, layer, x, 0, rows, y, rows_from(member, W, k - 1));
-        }
-        add_terms(layer_terms, layer_terms.u, layer_terms.v, rows, x, 0, cols, y);
-      }
+      if (mine.first < mine.last) multiply_alone(k, layer, terms, x, y, source);
       member.barrier();
       return;
     }
-    const auto mine = member.share(count);
+    auto below = slabs_of(member, k - 1);
+    below.last = std::min(below.last, below.first + 1);
     for (int slab = mine.first; slab < mine.last; ++slab) {
-      const int first = slab_start(k, slab), last = slab_start(k, slab + 1);
       Scalar* sum = sum_of_slab(k, slab);
       std::fill_n(sum, cols, Scalar(0));
-      const auto next = slab + 1 < mine.last ? Upcoming<Scalar>{layer + Index(last) * cols, cols}
-                                             : rows_from(member, W, k - 1);
-      add_transposed_rows(cols, layer, x, first, last, sum, next);
-      const Scalar* part[terms_capacity];
-      for (int s = 0; s < terms.count; ++s) part[s] = layer_terms.u[s] + first;
-      wide_dots(terms.count, last - first, part, x + first, sum + cols);
+      const bool more = slab + 1 < mine.last;
+      const auto next = more ? upcoming(W, k, {slab + 1, slab + 2}) : upcoming(W, k - 1, below);
+      add_transposed_rows(cols, layer, rows_of(k, {slab, slab + 1}), x, sum, next);
     }
     member.barrier();
     // A thread needs u_{k-1} on its rows of the next layer; there all of them.
-    const auto [first, last] = rows_of(member, k - 1);
-    if (first < last) {
-      std::fill(y + first, y + last, Scalar(0));
-      source(k - 1, first, last, y);
-      add_sums(k, layer_terms, first, last, y);
-    }
+    const Rows next = rows_of(member, k - 1);
+    if (!next.empty()) add_up(k, next, terms.of_layer(net_, k), x, y, source);
     if (k == 1) member.barrier();
   }
 
-  // y += the sums of all slabs and the terms, on first .. last
-  void add_sums(int k, const LayerTerms<Scalar>& terms, int first, int last, Scalar* y) {
-    const int cols = net_.cols(k), count = slabs(k);
-    Scalar one[largest_slabs], c[terms_capacity];
-    const Scalar *sum[largest_slabs], *part[terms_capacity];
+  // y = W^T x + a, by one thread
+  template <class Source>
+  void multiply_alone(int k, const Scalar* layer, const Terms<Scalar>& terms, const Scalar* x,
+                      Scalar* y, Source source) {
+    const int rows = net_.rows(k), cols = net_.cols(k);
+    std::fill_n(y, cols, Scalar(0));
+    source(k - 1, 0, cols, y);
+    if (cols <= largest_narrow) {
+      using One = Pack<Scalar, 1>;
+      transposed_product(rows, cols, reinterpret_cast<const One*>(layer),
+                         reinterpret_cast<const One*>(x), reinterpret_cast<One*>(y), true);
+    } else {
+      add_transposed_rows(cols, layer, {0, rows}, x, y);
+    }
+    const LayerTerms<Scalar> layer_terms = terms.of_layer(net_, k);
+    add_terms(layer_terms, layer_terms.u, layer_terms.v, rows, x, {0, cols}, y);
+  }
+
+  // y = the sums of all slabs, sum_s c_s (u^s . x) v^s and a_{k-1}, on some entries
+  template <class Source>
+  void add_up(int k, const Rows& entries, const LayerTerms<Scalar>& terms, const Scalar* x,
+              Scalar* y, Source source) {
+    const int count = slabs(k);
+    Scalar c[largest_slabs + terms_capacity];
+    const Scalar* part[largest_slabs + terms_capacity];
     for (int slab = 0; slab < count; ++slab) {
-      one[slab] = 1;
-      sum[slab] = sum_of_slab(k, slab) + first;
+      c[slab] = 1;
+      part[slab] = sum_of_slab(k, slab);
     }
-    add_multiples(count, last - first, one, sum, y + first);
+    wide_dots(terms.count, net_.rows(k), terms.u, x, c + count);
     for (int s = 0; s < terms.count; ++s) {
-      c[s] = 0;
-      for (int slab = 0; slab < count; ++slab) c[s] += sum_of_slab(k, slab)[cols + s];
-      c[s] *= terms.coefficient[s];
-      part[s] = terms.v[s] + first;
+      c[count + s] *= terms.coefficient[s];
+      part[count + s] = terms.v[s];
     }
-    add_multiples(terms.count, last - first, c, part, y + first);
+    set_to_combination(count + terms.count, entries.first, entries.last, c, part, y);
+    source(k - 1, entries.first, entries.last, y);
   }
 
   template <class Source, class Multiply>
   void push_layer(Team::Member member, int k, const Terms<Scalar>& terms, Scalar* v, Source source,
                   Multiply multiply) {
-    const auto [first, last] = rows_of(member, k);
-    if (first < last) {
+    const Rows rows = rows_of(member, k);
+    if (!rows.empty()) {
       const Scalar* x = v + net_.vectors[k - 1];
       Scalar* y = v + net_.vectors[k];
-      multiply(x, first, last, y);
+      multiply(rows, x, y);
       const auto layer = terms.of_layer(net_, k);
-      add_terms(layer, layer.v, layer.u, net_.cols(k), x, first, last, y);
-      source(k, first, last, y);
+      add_terms(layer, layer.v, layer.u, net_.cols(k), x, rows, y);
+      source(k, rows.first, rows.last, y);
     }
     member.barrier();
   }
 
-  // y += sum_s c_s (a^s . x) b^s on first .. last; a^s and x (n,)
+  // y += sum_s c_s (a^s . x) b^s on some entries; a^s and x (n,)
   static void add_terms(const LayerTerms<Scalar>& terms, const Scalar* const* a,
-                        const Scalar* const* b, int n, const Scalar* x, int first, int last,
+                        const Scalar* const* b, int n, const Scalar* x, const Rows& entries,
                         Scalar* y) {
     if (terms.count == 0) return;
     Scalar c[terms_capacity];
-    const Scalar* part[terms_capacity];
     wide_dots(terms.count, n, a, x, c);
-    for (int s = 0; s < terms.count; ++s) {
-      c[s] *= terms.coefficient[s];
-      part[s] = b[s] + first;
-    }
-    add_multiples(terms.count, last - first, c, part, y + first);
+    for (int s = 0; s < terms.count; ++s) c[s] *= terms.coefficient[s];
+    add_multiples(terms.count, entries.first, entries.last, c, b, y);
   }
 
   const Layout& net_;

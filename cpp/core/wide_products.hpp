@@ -26,21 +26,37 @@ struct LayerTerms {
   const Scalar* v[capacity];
 };
 
-// What a thread reads after its rows of this layer, such as its rows of the next one. Lines are
-// fetched some kilobytes before their turn, across layers: so the memory has work while the threads
-// wait for each other. Rows that are read side by side are fetched one after another, since memory
-// is fastest on a single stream.
+// Consecutive rows first .. last of a layer. They are read as several streams side by side, equal
+// parts of them, far apart in memory: a processor fetches ahead along several streams at once, but
+// only along one within a page, and what it fetches beyond the end of one is the next one's.
+struct Rows {
+  static constexpr int streams = 4;
+  int first, last;
+
+  bool empty() const { return first == last; }
+};
+
+// What a thread reads after some rows. The first lines of its streams are fetched while it works on
+// the last of those before, so the memory has work while threads wait for each other.
 template <class Scalar>
 struct Upcoming {
-  const Scalar* rows = nullptr;
-  std::ptrdiff_t row_length = 0;
+  const Scalar* W = nullptr;  // (.., cols)
+  int cols = 0;
+  Rows rows = {};
+
+  void fetch() const {
+    constexpr int line_bytes = 64, bytes = 512;
+    const int apart = (rows.last - rows.first) / Rows::streams;
+    for (int r = 0; apart > 0 && r < Rows::streams; ++r) {
+      const Scalar* row = W + std::ptrdiff_t(rows.first + r * apart) * cols;
+      for (int i = 0; i < bytes; i += line_bytes) {
+        __builtin_prefetch(reinterpret_cast<const char*>(row) + i);
+      }
+    }
+  }
 };
 
 namespace detail {
-
-inline constexpr int line_bytes = 64;
-inline constexpr std::ptrdiff_t lead_bytes = 16384;
-inline constexpr int rows_together = 4;
 
 template <class Scalar>
 using Vector = Pack<Scalar, native_lanes<Scalar>>;
@@ -64,19 +80,20 @@ inline void store(typename V::Scalar* to, const V& v) {
   }
 }
 
-// Fetches the lines of `bytes` bytes at `ahead` bytes from an address; they need not exist.
-template <int bytes>
-inline void prefetch(const void* from, std::ptrdiff_t ahead) {
-  const auto address = reinterpret_cast<std::uintptr_t>(from) + std::uintptr_t(ahead);
-  for (int i = 0; i < bytes; i += line_bytes) {
-    __builtin_prefetch(reinterpret_cast<const void*>(address + std::uintptr_t(i)), 0, 3);
+// The sum of the lanes, and of what was left
+template <class V, class One>
+inline typename V::Scalar total(const V& sum, const One& rest) {
+  if constexpr (V::lanes == 1) {
+    return sum.part[0] + rest.part[0];
+  } else {
+    return Eigen::internal::predux(sum.part[0]) + rest.part[0];
   }
 }
 
-// y += sum_r c_r a^r, one after another; y and a^r (n,), R of them. Fetches R n numbers `ahead`.
+// y += sum_r c_r a^r on first .. last, one after another; y and a^r, R of them
 template <int R, class Scalar>
-inline void add_combination(int n, const Scalar* const* a, const Scalar* c, Scalar* y,
-                            std::ptrdiff_t ahead = 0) {
+inline void add_combination(int first, int last, const Scalar* const* a, const Scalar* c,
+                            Scalar* y) {
   using V = Vector<Scalar>;
   constexpr int L = V::lanes;
   const Scalar* row[R];
@@ -85,33 +102,36 @@ inline void add_combination(int n, const Scalar* const* a, const Scalar* c, Scal
     row[r] = a[r];
     factor[r] = V(c[r]);
   }
-  const auto add = [&](int j) {
+  int j = first;
+  for (; j + L <= last; j += L) {
     V sum = load<V>(y + j);
     for (int r = 0; r < R; ++r) sum = fma(load<V>(row[r] + j), factor[r], sum);
     store(y + j, sum);
-  };
-  int j = 0;
-  for (; j + 2 * L <= n; j += 2 * L) {
-    if (ahead != 0) prefetch<R * 2 * L* int(sizeof(Scalar))>(row[0] + R * j, ahead);
-    add(j);
-    add(j + L);
-  }
-  if (j + L <= n) {
-    add(j);
-    j += L;
   }
   using One = Pack<Scalar, 1>;
-  for (; j < n; ++j) {
+  for (; j < last; ++j) {
     One sum = load<One>(y + j);
     for (int r = 0; r < R; ++r) sum = fma(load<One>(row[r] + j), One(c[r]), sum);
     store(y + j, sum);
   }
 }
 
+// y = sum_s c_s a^s on first .. first + N, one after another; N lanes in registers of V
+template <class V, int N, class Scalar>
+inline void set_block(int first, int count, const Scalar* c, const Scalar* const* a, Scalar* y) {
+  V sum[N];
+  for (int i = 0; i < N; ++i) sum[i] = zero<V>();
+  for (int s = 0; s < count; ++s) {
+    const Scalar* from = a[s] + first;
+    const V factor(c[s]);
+    for (int i = 0; i < N; ++i) sum[i] = fma(load<V>(from + i * V::lanes), factor, sum[i]);
+  }
+  for (int i = 0; i < N; ++i) store(y + first + i * V::lanes, sum[i]);
+}
+
 // out_r = a^r . x, each by two sums of vectors and one of what is left; a^r and x (n,), R of them
 template <int R, class Scalar>
-inline void dots(int n, const Scalar* const* a, const Scalar* x, Scalar* out,
-                 std::ptrdiff_t ahead = 0) {
+inline void dots(int n, const Scalar* const* a, const Scalar* x, Scalar* out) {
   using V = Vector<Scalar>;
   constexpr int L = V::lanes;
   const Scalar* row[R];
@@ -122,7 +142,6 @@ inline void dots(int n, const Scalar* const* a, const Scalar* x, Scalar* out,
   }
   int j = 0;
   for (; j + 2 * L <= n; j += 2 * L) {
-    if (ahead != 0) prefetch<R * 2 * L* int(sizeof(Scalar))>(row[0] + R * j, ahead);
     const V first = load<V>(x + j), second = load<V>(x + j + L);
     for (int r = 0; r < R; ++r) {
       even[r] = fma(load<V>(row[r] + j), first, even[r]);
@@ -137,63 +156,54 @@ inline void dots(int n, const Scalar* const* a, const Scalar* x, Scalar* out,
   for (int r = 0; r < R; ++r) {
     One rest = zero<One>();
     for (int i = j; i < n; ++i) rest = fma(load<One>(row[r] + i), load<One>(x + i), rest);
-    const V sum = even[r] + odd[r];
-    Scalar total;
-    if constexpr (L == 1) {
-      total = sum.part[0];
-    } else {
-      total = Eigen::internal::predux(sum.part[0]);
-    }
-    out[r] = total + rest.part[0];
+    out[r] = total(even[r] + odd[r], rest);
   }
 }
 
-// row += sum_s c_s v^s; returns row . x after it, summed as in dots; v^s, row and x (n,), S terms
-template <int S, class Scalar>
-inline Scalar fold_row(int n, Scalar* row, const Scalar* c, const Scalar* const* v, const Scalar* x,
-                       std::ptrdiff_t ahead) {
+// w^r += sum_s c_rs a^s, R rows and S terms; then out_r = w^r . x, summed as in dots; w^r, a^s and
+// x (n,)
+template <int R, int S, class Scalar>
+inline void fold(int n, Scalar* const* w, const Scalar (&c)[R][S], const Scalar* const* a,
+                 const Scalar* x, Scalar* out) {
   using V = Vector<Scalar>;
   constexpr int L = V::lanes;
+  Scalar* row[R];
   const Scalar* term[S];
-  V factor[S];
-  for (int s = 0; s < S; ++s) {
-    term[s] = v[s];
-    factor[s] = V(c[s]);
+  V factor[R][S], even[R], odd[R];
+  for (int s = 0; s < S; ++s) term[s] = a[s];
+  for (int r = 0; r < R; ++r) {
+    row[r] = w[r];
+    even[r] = odd[r] = zero<V>();
+    for (int s = 0; s < S; ++s) factor[r][s] = V(c[r][s]);
   }
-  int j = 0;
-  V even = zero<V>(), odd = zero<V>();
-  for (; j + 2 * L <= n; j += 2 * L) {
-    prefetch<2 * L* int(sizeof(Scalar))>(row + j, ahead);
-    V first = load<V>(row + j), second = load<V>(row + j + L);
-    for (int s = 0; s < S; ++s) {
-      first = fma(factor[s], load<V>(term[s] + j), first);
-      second = fma(factor[s], load<V>(term[s] + j + L), second);
+  const auto add = [&](int j, V* sum) {
+    const V xj = load<V>(x + j);
+    for (int r = 0; r < R; ++r) {
+      V entry = load<V>(row[r] + j);
+      for (int s = 0; s < S; ++s) entry = fma(factor[r][s], load<V>(term[s] + j), entry);
+      store(row[r] + j, entry);
+      sum[r] = fma(entry, xj, sum[r]);
     }
-    even = fma(first, load<V>(x + j), even);
-    odd = fma(second, load<V>(x + j + L), odd);
-    store(row + j, first);
-    store(row + j + L, second);
+  };
+  int j = 0;
+  for (; j + 2 * L <= n; j += 2 * L) {
+    add(j, even);
+    add(j + L, odd);
   }
   if (j + L <= n) {
-    V w = load<V>(row + j);
-    for (int s = 0; s < S; ++s) w = fma(factor[s], load<V>(term[s] + j), w);
-    even = fma(w, load<V>(x + j), even);
-    store(row + j, w);
+    add(j, even);
     j += L;
   }
   using One = Pack<Scalar, 1>;
-  One rest = zero<One>();
-  for (; j < n; ++j) {
-    One w = load<One>(row + j);
-    for (int s = 0; s < S; ++s) w = fma(One(c[s]), load<One>(term[s] + j), w);
-    rest = fma(w, load<One>(x + j), rest);
-    store(row + j, w);
-  }
-  const V sum = even + odd;
-  if constexpr (L == 1) {
-    return sum.part[0] + rest.part[0];
-  } else {
-    return Eigen::internal::predux(sum.part[0]) + rest.part[0];
+  for (int r = 0; r < R; ++r) {
+    One rest = zero<One>();
+    for (int i = j; i < n; ++i) {
+      One entry = load<One>(row[r] + i);
+      for (int s = 0; s < S; ++s) entry = fma(One(c[r][s]), load<One>(term[s] + i), entry);
+      store(row[r] + i, entry);
+      rest = fma(entry, load<One>(x + i), rest);
+    }
+    out[r] = total(even[r] + odd[r], rest);
   }
 }
 
@@ -208,62 +218,49 @@ inline void for_each_block_of(int first, int last, Body body) {
   }
 }
 
-// How far ahead of row i, in bytes, what is fetched beside it lies
-template <class Scalar>
-class Lead {
- public:
-  Lead(const Scalar* rows, int count, std::ptrdiff_t row_length, Upcoming<Scalar> next)
-      : rows_(rows), count_(count), row_length_(row_length), next_(next) {
-    const auto lead = lead_bytes / std::max<std::ptrdiff_t>(row_length * sizeof(Scalar), 1);
-    lead_ = int(std::clamp<std::ptrdiff_t>(lead, rows_together, std::max(count, rows_together)));
+// Calls body(R, i, apart) for R rows i, i + apart, .. at a time, R a compile-time constant.
+template <int R, class Scalar, class Body>
+inline void for_each_block_of(const Rows& rows, const Upcoming<Scalar>& next, Body body) {
+  const int apart = (rows.last - rows.first) / R, end = rows.first + apart;
+  for (int i = rows.first; i < end; ++i) {
+    if (i == end - 1) next.fetch();
+    body(std::integral_constant<int, R>{}, i, apart);
   }
-
-  std::ptrdiff_t operator()(int i) const {
-    const int target = i + lead_;
-    if (target < count_) return std::ptrdiff_t(sizeof(Scalar)) * row_length_ * lead_;
-    if (!next_.rows) return 0;
-    const auto from = reinterpret_cast<std::uintptr_t>(rows_ + i * row_length_);
-    const auto to = reinterpret_cast<std::uintptr_t>(next_.rows);
-    return std::ptrdiff_t(to - from) +
-           std::ptrdiff_t(sizeof(Scalar)) * (target - count_) * next_.row_length;
+  for (int i = rows.first + R * apart; i < rows.last; ++i) {
+    body(std::integral_constant<int, 1>{}, i, 0);
   }
-
- private:
-  const Scalar* rows_;
-  int count_;
-  std::ptrdiff_t row_length_;
-  Upcoming<Scalar> next_;
-  int lead_;
-};
-
-// Calls body(R, i, row) for blocks of R rows i, i + 1, .. of W, as pointers row[0 .. R), that cover
-// first .. last.
-template <class Scalar, class Body>
-inline void for_each_row_block(const Scalar* W, std::ptrdiff_t cols, int first, int last,
-                               Body body) {
-  for_each_block_of<rows_together>(first, last, [&](auto block, int i) {
-    constexpr int R = decltype(block)::value;
-    const Scalar* row[R];
-    for (int r = 0; r < R; ++r) row[r] = W + (i + r) * cols;
-    body(block, i, row);
-  });
 }
 
 }  // namespace detail
 
-// y += sum_s c_s a^s for any number of them
+// y += sum_s c_s a^s on first .. last, for any number of them
 template <class Scalar>
-inline void add_multiples(int count, int n, const Scalar* c, const Scalar* const* a, Scalar* y) {
-  detail::for_each_block_of<largest_narrow>(0, count, [&](auto block, int first) {
-    detail::add_combination<decltype(block)::value>(n, a + first, c + first, y);
+inline void add_multiples(int count, int first, int last, const Scalar* c, const Scalar* const* a,
+                          Scalar* y) {
+  detail::for_each_block_of<largest_narrow>(0, count, [&](auto block, int s) {
+    detail::add_combination<decltype(block)::value>(first, last, a + s, c + s, y);
   });
+}
+
+// y = sum_s c_s a^s on first .. last, for any number of them
+template <class Scalar>
+inline void set_to_combination(int count, int first, int last, const Scalar* c,
+                               const Scalar* const* a, Scalar* y) {
+  using V = detail::Vector<Scalar>;
+  for (; first + 4 * V::lanes <= last; first += 4 * V::lanes) {
+    detail::set_block<V, 4>(first, count, c, a, y);
+  }
+  for (; first + V::lanes <= last; first += V::lanes) {
+    detail::set_block<V, 1>(first, count, c, a, y);
+  }
+  for (; first < last; ++first) detail::set_block<Pack<Scalar, 1>, 1>(first, count, c, a, y);
 }
 
 // out_s = a^s . x for any number of them
 template <class Scalar>
 inline void wide_dots(int count, int n, const Scalar* const* a, const Scalar* x, Scalar* out) {
-  detail::for_each_block_of<detail::rows_together>(0, count, [&](auto block, int first) {
-    detail::dots<decltype(block)::value>(n, a + first, x, out + first);
+  detail::for_each_block_of<Rows::streams>(0, count, [&](auto block, int s) {
+    detail::dots<decltype(block)::value>(n, a + s, x, out + s);
   });
 }
 
@@ -274,40 +271,56 @@ inline Scalar wide_dot(int n, const Scalar* x, const Scalar* y) {
   return sum;
 }
 
-// y += (W^T x) of the rows first .. last alone, x (rows,), y (cols,)
+// y += W^T x of these rows alone, x (rows,), y (cols,)
 template <class Scalar>
-inline void add_transposed_rows(int cols, const Scalar* W, const Scalar* x, int first, int last,
-                                Scalar* y, Upcoming<Scalar> next = {}) {
-  const detail::Lead<Scalar> lead(W + std::ptrdiff_t(first) * cols, last - first, cols, next);
-  detail::for_each_row_block(W, cols, first, last, [&](auto block, int i, const auto& row) {
-    detail::add_combination<decltype(block)::value>(cols, row, x + i, y, lead(i - first));
+inline void add_transposed_rows(int cols, const Scalar* W, const Rows& rows, const Scalar* x,
+                                Scalar* y, const Upcoming<Scalar>& next = {}) {
+  detail::for_each_block_of<Rows::streams>(rows, next, [&](auto block, int i, int apart) {
+    constexpr int R = decltype(block)::value;
+    const Scalar* row[R];
+    Scalar c[R];
+    for (int r = 0; r < R; ++r) {
+      row[r] = W + std::ptrdiff_t(i + r * apart) * cols;
+      c[r] = x[i + r * apart];
+    }
+    detail::add_combination<R>(0, cols, row, c, y);
   });
 }
 
-// y[first .. last) = (W x)[first .. last), x (cols,)
+// y = W x in these rows, x (cols,), y (rows,)
 template <class Scalar>
-inline void multiply_rows(int cols, const Scalar* W, const Scalar* x, int first, int last,
-                          Scalar* y, Upcoming<Scalar> next = {}) {
-  const detail::Lead<Scalar> lead(W + std::ptrdiff_t(first) * cols, last - first, cols, next);
-  detail::for_each_row_block(W, cols, first, last, [&](auto block, int i, const auto& row) {
-    detail::dots<decltype(block)::value>(cols, row, x, y + i, lead(i - first));
+inline void multiply_rows(int cols, const Scalar* W, const Rows& rows, const Scalar* x, Scalar* y,
+                          const Upcoming<Scalar>& next = {}) {
+  detail::for_each_block_of<Rows::streams>(rows, next, [&](auto block, int i, int apart) {
+    constexpr int R = decltype(block)::value;
+    const Scalar* row[R];
+    Scalar product[R];
+    for (int r = 0; r < R; ++r) row[r] = W + std::ptrdiff_t(i + r * apart) * cols;
+    detail::dots<R>(cols, row, x, product);
+    for (int r = 0; r < R; ++r) y[i + r * apart] = product[r];
   });
 }
 
-// W += sum_s c_s u^s (v^s)^T in the rows first .. last; then y = W x there
+// W += sum_s c_s u^s (v^s)^T in these rows; then y = W x there
 template <class Scalar>
-inline void fold_rows(int cols, Scalar* W, const LayerTerms<Scalar>& terms, const Scalar* x,
-                      int first, int last, Scalar* y, Upcoming<Scalar> next = {}) {
-  const detail::Lead<Scalar> lead(W + std::ptrdiff_t(first) * cols, last - first, cols, next);
-  for (int i = first; i < last; ++i) {
-    Scalar factor[LayerTerms<Scalar>::capacity];
-    for (int s = 0; s < terms.count; ++s) factor[s] = terms.coefficient[s] * terms.u[s][i];
-    Scalar* row = W + std::ptrdiff_t(i) * cols;
-    detail::for_each_block_of<largest_narrow>(0, terms.count, [&](auto block, int s) {
-      y[i] = detail::fold_row<decltype(block)::value>(cols, row, factor + s, terms.v + s, x,
-                                                      lead(i - first));
+inline void fold_rows(int cols, Scalar* W, const LayerTerms<Scalar>& terms, const Rows& rows,
+                      const Scalar* x, Scalar* y, const Upcoming<Scalar>& next = {}) {
+  detail::for_each_block_of<2>(rows, next, [&](auto block, int i, int apart) {
+    constexpr int R = decltype(block)::value;
+    Scalar* row[R];
+    Scalar product[R];
+    for (int r = 0; r < R; ++r) row[r] = W + std::ptrdiff_t(i + r * apart) * cols;
+    detail::for_each_block_of<largest_narrow>(0, terms.count, [&](auto part, int first) {
+      constexpr int S = decltype(part)::value;
+      Scalar c[R][S];
+      for (int s = 0; s < S; ++s) {
+        const Scalar* u = terms.u[first + s] + i;
+        for (int r = 0; r < R; ++r) c[r][s] = terms.coefficient[first + s] * u[r * apart];
+      }
+      detail::fold<R>(cols, row, c, terms.v + first, x, product);
     });
-  }
+    for (int r = 0; r < R; ++r) y[i + r * apart] = product[r];
+  });
 }
 
 }  // namespace deeplinear

@@ -220,7 +220,7 @@ class WideStages {
       for (int j = 0; j < rest; ++j) {
         R[i][i + 1 + j] = product[j] / norm;
         const Scalar factor = -product[j] / (norm * norm);
-        add_multiples(1, n, &factor, column + i, column[i + 1 + j]);
+        add_multiples(1, 0, n, &factor, column + i, column[i + 1 + j]);
       }
     }
     return R;
