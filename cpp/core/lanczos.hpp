@@ -72,7 +72,9 @@ class Lanczos {
       extend(T, j);
       const bool exhausted = beta_ <= 16 * epsilon * norm_ || j + 1 == dimension_;
       const bool full = j + 1 == capacity_;
-      if (exhausted || full || (j - kept) % 3 == 2) {
+      // The look at T costs as much as a product of a small operator.
+      const bool cheap = kept == 0 && locked_ == 0 && H_.size() >= large;
+      if (exhausted || full || cheap || (j - kept) % 3 == 2) {
         find_ritz_vectors(T, j, kept > 0 || full);
         const double estimate = beta_ * std::abs(ritz_(j, ritz_.cols() - 1));
         const double goal =
@@ -103,6 +105,7 @@ class Lanczos {
 
  private:
   static constexpr double epsilon = std::numeric_limits<double>::epsilon();
+  static constexpr Index large = 2048;
 
   bool stopped() const {
     return best_.products >= options_.max_products ||
