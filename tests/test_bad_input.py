@@ -383,3 +383,34 @@ def test_densities() -> None:
         refused("values", lambda values=values: density.density(values, 0.1))
     for width in (np.nan, np.inf, -0.1, [0.1]):
         refused("width", lambda width=width: density.density([0.0], width))
+
+
+# The core finds these on its way: a product with what is not finite isn't finite, zero times it
+# included.
+@pytest.mark.parametrize("entry", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("scale", [0.3, 0.0])
+@pytest.mark.parametrize("widths", [(70, 70, 70, 1), (70, 3, 66, 1), (5, 4, 1)])
+def test_weights_that_are_not_finite(widths, scale, entry):
+    regression = dl.gaussian_regression(n=90, d=widths[0], noise=1.0, seed=0)
+    network = dl.Network(widths)
+    landscape = dl.Landscape(network, regression, threads=2)
+    finite = network.unflatten(scale * np.ones(network.parameters))
+    functions = {
+        "risk": landscape.risk,
+        "gradient": landscape.gradient,
+        "end_to_end": landscape.end_to_end,
+        "hessian_trace": landscape.hessian_trace,
+        "compressed_hessian": landscape.compressed_hessian,
+        "sharpness": landscape.sharpness,
+        "eigenvalues": lambda weights: landscape.eigenvalues(weights, 2),
+        "spectral_density": landscape.spectral_density,
+        "hessian_operator": landscape.hessian_operator,
+        "product": lambda weights: landscape.hessian_vector_product(weights, finite),
+        "of an iterator": lambda weights: landscape.risk(layer for layer in weights),
+    }
+    for k in range(network.depth):
+        weights = network.unflatten(scale * np.ones(network.parameters))
+        weights[k][0, 1] = entry
+        for function in functions.values():
+            with pytest.raises(ValueError, match=rf"weights\[{k}\] must be .*finite.*\(0, 1\)"):
+                function(weights)

@@ -1,6 +1,7 @@
 #include <chrono>
 #include <cstring>
 #include <optional>
+#include <stdexcept>
 
 #include <pybind11/stl.h>
 
@@ -21,8 +22,13 @@ namespace {
 template <class AnyLandscape>
 inline constexpr bool is_by_samples = std::decay_t<AnyLandscape>::by_samples;
 
+struct NotFinite : std::domain_error {
+  NotFinite() : std::domain_error("weights are not finite") {}
+};
+
 // Calls body(landscape) without the GIL, with the landscape evaluated at the weights (P,), by a
-// team of at most so many threads. An exception of the body comes back with the GIL.
+// team of at most so many threads. Throws where the weights are not finite, but for landscapes
+// through the samples. An exception of the body comes back with the GIL.
 template <class Body>
 void at(const Problem& problem, const Array<double>& weights, int threads, Body body) {
   require_shape(weights, "weights", {problem.net.parameters});
@@ -40,6 +46,9 @@ void at(const Problem& problem, const Array<double>& weights, int threads, Body 
     }
     Landscape landscape(problem, team);
     landscape.evaluate({W});
+    // A weight that is not finite leaves nothing finite in its column, whatever it is multiplied
+    // by.
+    if (!landscape.finite() && !all_finite(team, problem.net.parameters, W)) throw NotFinite();
     body(landscape);
   });
 }
@@ -240,6 +249,7 @@ void register_landscape(py::module_& module) {
   const auto problem = py::arg("problem");
   const auto weights = py::arg("weights").noconvert();
   const auto threads = py::arg("threads");
+  py::register_local_exception<NotFinite>(module, "NotFiniteError", PyExc_ValueError);
   py::class_<Direction>(module, "Direction", py::module_local())
       .def(py::init(&dense_direction), py::arg("vector").noconvert())
       .def("expand", &expand, py::arg("widths"))

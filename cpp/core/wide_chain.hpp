@@ -1,7 +1,7 @@
 // The two passes over the weights of one run, by the threads of a team:
 //
-//   pull:  u_{k-1} = W_k^T u_k + a_{k-1},  k = L .. 1      push:  v_k = W_k v_{k-1} + b_k,  k = 1
-//   .. L
+//   pull:  u_{k-1} = W_k^T u_k + a_{k-1},  k = L .. 1
+//   push:  v_k = W_k v_{k-1} + b_k,        k = 1 .. L
 //
 // at weights that are those in memory plus rank-one terms: W_k + sum_s c_s u^s_k (v^s_{k-1})^T.
 //
@@ -126,6 +126,7 @@ class WideChain {
 
   int slabs(int k) const { return std::clamp(net_.rows(k) / rows_per_slab, 1, largest_slabs); }
 
+  // The member's slabs of layer k; none where there is no such layer
   Team::Range slabs_of(Team::Member member, int k) const {
     if (k < 1 || k > net_.depth()) return {0, 0};
     return member.share(slabs(k));

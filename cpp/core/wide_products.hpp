@@ -1,7 +1,8 @@
 // Products of a layer W (rows x cols, row by row) of one run with vectors, SIMD along the columns.
 //
-// Each works on some rows of the layer, so that threads can share it, and reads them once from the
-// first to the last. The number of rows that are worked on together changes no sum, to the bit.
+// Each works on some rows of the layer, so that threads can share it, and reads them once. A
+// product W x has the same bits whatever rows it is asked for; of W^T x the rows are added up in an
+// order that depends on which they are.
 #pragma once
 
 #include <algorithm>
@@ -220,7 +221,7 @@ inline void for_each_block_of(int first, int last, Body body) {
 
 // Calls body(R, i, apart) for R rows i, i + apart, .. at a time, R a compile-time constant.
 template <int R, class Scalar, class Body>
-inline void for_each_block_of(const Rows& rows, const Upcoming<Scalar>& next, Body body) {
+inline void for_each_row_block(const Rows& rows, const Upcoming<Scalar>& next, Body body) {
   const int apart = (rows.last - rows.first) / R, end = rows.first + apart;
   for (int i = rows.first; i < end; ++i) {
     if (i == end - 1) next.fetch();
@@ -275,7 +276,7 @@ inline Scalar wide_dot(int n, const Scalar* x, const Scalar* y) {
 template <class Scalar>
 inline void add_transposed_rows(int cols, const Scalar* W, const Rows& rows, const Scalar* x,
                                 Scalar* y, const Upcoming<Scalar>& next = {}) {
-  detail::for_each_block_of<Rows::streams>(rows, next, [&](auto block, int i, int apart) {
+  detail::for_each_row_block<Rows::streams>(rows, next, [&](auto block, int i, int apart) {
     constexpr int R = decltype(block)::value;
     const Scalar* row[R];
     Scalar c[R];
@@ -291,7 +292,7 @@ inline void add_transposed_rows(int cols, const Scalar* W, const Rows& rows, con
 template <class Scalar>
 inline void multiply_rows(int cols, const Scalar* W, const Rows& rows, const Scalar* x, Scalar* y,
                           const Upcoming<Scalar>& next = {}) {
-  detail::for_each_block_of<Rows::streams>(rows, next, [&](auto block, int i, int apart) {
+  detail::for_each_row_block<Rows::streams>(rows, next, [&](auto block, int i, int apart) {
     constexpr int R = decltype(block)::value;
     const Scalar* row[R];
     Scalar product[R];
@@ -301,11 +302,12 @@ inline void multiply_rows(int cols, const Scalar* W, const Rows& rows, const Sca
   });
 }
 
-// W += sum_s c_s u^s (v^s)^T in these rows; then y = W x there
+// W += sum_s c_s u^s (v^s)^T in these rows, one term at least; then y = W x there. Two rows at a
+// time: the factors of four would not fit the registers.
 template <class Scalar>
 inline void fold_rows(int cols, Scalar* W, const LayerTerms<Scalar>& terms, const Rows& rows,
                       const Scalar* x, Scalar* y, const Upcoming<Scalar>& next = {}) {
-  detail::for_each_block_of<2>(rows, next, [&](auto block, int i, int apart) {
+  detail::for_each_row_block<2>(rows, next, [&](auto block, int i, int apart) {
     constexpr int R = decltype(block)::value;
     Scalar* row[R];
     Scalar product[R];

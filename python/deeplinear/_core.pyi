@@ -26,6 +26,8 @@ def memory_bandwidth(threads: int, bytes: int, repetitions: int) -> tuple[float,
 _Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]
 
+class NotFiniteError(ValueError): ...
+
 class Problem:
     def __init__(
         self,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
 
 Weights = Iterable[npt.ArrayLike]
+T = TypeVar("T")
 
 #: Random vectors of a spectral density: more bring less than three digits are worth.
 MOST_VECTORS = 1_000_000
@@ -74,8 +75,23 @@ class Hessian(ABC):
     _problem: _core.Problem
 
     @abstractmethod
-    def _flatten(self, weights: Weights, name: str = "weights") -> FloatArray:
-        """Return the checked weights as a vector (P,)."""
+    def _flatten(
+        self, weights: Weights, name: str = "weights", *, finite: bool = True
+    ) -> FloatArray:
+        """Return the checked weights as a vector (P,); finite too, unless that is left out."""
+
+    def _at(self, function: Callable[..., T], weights: Weights, *arguments: Any) -> T:
+        """Call a function of the core at checked weights.
+
+        Its passes over a linear network find weights that are not finite; looking before would be
+        one more pass.
+        """
+        vector = self._flatten(weights, finite=self.samples)
+        try:
+            return function(self._problem, vector, *arguments, self.threads)
+        except _core.NotFiniteError:
+            self._flatten(self.network.unflatten(vector))  # says which layer it is
+            raise
 
     def hessian_vector_product(self, weights: Weights, direction: Weights) -> list[FloatArray]:
         """Compute the Hessian's product with a direction, in two passes over the weights.
@@ -93,11 +109,8 @@ class Hessian(ABC):
         TypeError, ValueError
             If one of them does not fit the network, or is not finite.
         """
-        product = _core.hessian_vector_product(
-            self._problem,
-            self._flatten(weights),
-            self._flatten(direction, "direction"),
-            self.threads,
+        product = self._at(
+            _core.hessian_vector_product, weights, self._flatten(direction, "direction")
         )
         return self.network.unflatten(product)
 
@@ -121,7 +134,7 @@ class Hessian(ABC):
             If P^2 numbers do not fit into memory.
         """
         require_memory("the Hessian", self.network, float(self.network.parameters) ** 2)
-        return _core.hessian(self._problem, self._flatten(weights), self.threads)
+        return self._at(_core.hessian, weights)
 
     def compressed_hessian(self, weights: Weights) -> FloatArray:
         """Compute the Hessian on a subspace that contains its range.
@@ -150,7 +163,7 @@ class Hessian(ABC):
                 "compressed_hessian needs a linear network and samples=False: the Hessian of a "
                 f"mean over samples has no smaller range; got {self.network.activation!r} networks."
             )
-        return _core.compressed_hessian(self._problem, self._flatten(weights), self.threads)
+        return self._at(_core.compressed_hessian, weights)
 
     def hessian_trace(self, weights: Weights) -> float:
         """Compute the trace of the Hessian exactly, without the Hessian.
@@ -172,7 +185,7 @@ class Hessian(ABC):
         TypeError, ValueError
             If the weights do not fit the network, or are not finite.
         """
-        return _core.hessian_trace(self._problem, self._flatten(weights), self.threads)
+        return self._at(_core.hessian_trace, weights)
 
     def sharpness(
         self,
@@ -262,15 +275,14 @@ class Hessian(ABC):
         start: Weights | Sharpness | None,
         max_products: int,
     ) -> list[Sharpness]:
-        found = _core.extreme_eigenvalues(
-            self._problem,
-            self._flatten(weights),
+        found = self._at(
+            _core.extreme_eigenvalues,
+            weights,
             count,
             one_of("which", which, ("largest", "lowest")) == "largest",
             positive("tolerance", tolerance),
             min(positive_integer("max_products", max_products), _MOST),
             self._direction(start),
-            self.threads,
         )
         return [
             Sharpness(value, residual, products, converged, self.network, direction)
@@ -321,13 +333,12 @@ class Hessian(ABC):
         count = positive_integer("vectors", vectors)
         if count > MOST_VECTORS:
             raise ValueError(f"vectors must be at most {MOST_VECTORS:,}; got {count}.")
-        nodes, mass, zeros = _core.spectral_density(
-            self._problem,
-            self._flatten(weights),
+        nodes, mass, zeros = self._at(
+            _core.spectral_density,
+            weights,
             count,
             min(positive_integer("steps", steps), self.network.parameters),
             non_negative_integer("seed", seed) % 2**64,
-            self.threads,
         )
         return SpectralDensity(nodes, mass, zeros)
 

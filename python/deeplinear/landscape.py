@@ -111,8 +111,10 @@ class Landscape(Hessian):
     def __repr__(self) -> str:
         return f"Landscape({self.network!r}, {self.regression!r})"
 
-    def _flatten(self, weights: Weights, name: str = "weights") -> FloatArray:
-        vector = self.network.flatten(weights, name, copy=False)
+    def _flatten(
+        self, weights: Weights, name: str = "weights", *, finite: bool = True
+    ) -> FloatArray:
+        vector = self.network._flatten(weights, name, copy=False, finite=finite)
         if vector.ndim != 1:
             raise ValueError(
                 f"{name} must be of one network, without leading axes; "
@@ -141,7 +143,7 @@ class Landscape(Hessian):
                 "network must be linear to have an end-to-end map; "
                 f"got activation {self.network.activation!r}."
             )
-        return _core.end_to_end(self._problem, self._flatten(weights), self.threads)
+        return self._at(_core.end_to_end, weights)
 
     def risk(self, weights: Weights) -> float:
         """Compute the risk ``|y - X w|^2 / n``, the mean without a factor 1/2.
@@ -159,7 +161,7 @@ class Landscape(Hessian):
         TypeError, ValueError
             If the weights do not fit the network, or are not finite.
         """
-        return _core.risk(self._problem, self._flatten(weights), self.threads)
+        return self._at(_core.risk, weights)
 
     def gradient(self, weights: Weights) -> list[FloatArray]:
         """Compute the gradient of the risk, layer by layer.
@@ -177,6 +179,4 @@ class Landscape(Hessian):
         TypeError, ValueError
             If the weights do not fit the network, or are not finite.
         """
-        return self.network.unflatten(
-            _core.gradient(self._problem, self._flatten(weights), self.threads)
-        )
+        return self.network.unflatten(self._at(_core.gradient, weights))

@@ -181,6 +181,12 @@ class Network:
             If the number of layers, a shape or the leading axes do not fit, or an entry is not
             finite.
         """
+        return self._flatten(weights, name, copy=copy, finite=True)
+
+    def _flatten(
+        self, weights: Iterable[npt.ArrayLike], name: str, *, copy: bool, finite: bool
+    ) -> FloatArray:
+        """Do as `flatten`; unless finite, let through what lies in one vector and is not finite."""
         takes = f"{name} must be a sequence of {self.depth} arrays, one per layer"
         if isinstance(weights, (str, bytes)) or not isinstance(weights, Iterable):
             raise TypeError(f"{takes}; got {describe(weights)}.")
@@ -190,7 +196,7 @@ class Network:
         if len(given) != self.depth:
             raise ValueError(f"{takes}; got {len(given)}.")
         shared = self._vector_of(given)
-        if shared is not None and all_finite(shared):
+        if shared is not None and (not finite or all_finite(shared)):
             return shared.copy() if copy else shared
         vector = self._concatenate(given)
         if vector is None:
