@@ -72,7 +72,8 @@ def sharpness(
 ) -> Callable[[int], Sharpness]:
     """Compute it so many times; `warm` after a step, from the eigenvector before it."""
     where = landscape(problem, threads, activation)
-    weights = problem.layers("float64")
+    # views of one vector, as they come from an initialization or a run
+    weights = where.network.unflatten(where.network.flatten(problem.layers("float64")))
     start = None
     if warm:
         start = where.sharpness(weights, tolerance).vector
