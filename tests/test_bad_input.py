@@ -390,27 +390,27 @@ def test_densities() -> None:
 @pytest.mark.parametrize("entry", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("scale", [0.3, 0.0])
 @pytest.mark.parametrize("widths", [(70, 70, 70, 1), (70, 3, 66, 1), (5, 4, 1)])
-def test_weights_that_are_not_finite(widths, scale, entry):
+def test_weights_that_are_not_finite(widths: tuple[int, ...], scale: float, entry: float) -> None:
     regression = dl.gaussian_regression(n=90, d=widths[0], noise=1.0, seed=0)
     network = dl.Network(widths)
     landscape = dl.Landscape(network, regression, threads=2)
     finite = network.unflatten(scale * np.ones(network.parameters))
-    functions = {
-        "risk": landscape.risk,
-        "gradient": landscape.gradient,
-        "end_to_end": landscape.end_to_end,
-        "hessian_trace": landscape.hessian_trace,
-        "compressed_hessian": landscape.compressed_hessian,
-        "sharpness": landscape.sharpness,
-        "eigenvalues": lambda weights: landscape.eigenvalues(weights, 2),
-        "spectral_density": landscape.spectral_density,
-        "hessian_operator": landscape.hessian_operator,
-        "product": lambda weights: landscape.hessian_vector_product(weights, finite),
-        "of an iterator": lambda weights: landscape.risk(layer for layer in weights),
-    }
+    functions: list[Callable[..., Any]] = [
+        landscape.risk,
+        landscape.gradient,
+        landscape.end_to_end,
+        landscape.hessian_trace,
+        landscape.compressed_hessian,
+        landscape.sharpness,
+        lambda weights: landscape.eigenvalues(weights, 2),
+        landscape.spectral_density,
+        landscape.hessian_operator,
+        lambda weights: landscape.hessian_vector_product(weights, finite),
+        lambda weights: landscape.risk(layer for layer in weights),
+    ]
     for k in range(network.depth):
         weights = network.unflatten(scale * np.ones(network.parameters))
         weights[k][0, 1] = entry
-        for function in functions.values():
+        for function in functions:
             with pytest.raises(ValueError, match=rf"weights\[{k}\] must be .*finite.*\(0, 1\)"):
                 function(weights)

@@ -72,10 +72,11 @@ class Lanczos {
       extend(T, j);
       const bool exhausted = beta_ <= 16 * epsilon * norm_ || j + 1 == dimension_;
       const bool full = j + 1 == capacity_;
-      // The look at T costs as much as a product of a small operator.
-      const bool cheap = kept == 0 && locked_ == 0 && H_.size() >= large;
+      const bool all = kept > 0 || full || options_.locked;
+      // One Ritz pair of T costs as much as a product of a small operator; all of them far more.
+      const bool cheap = !all && H_.size() >= large;
       if (exhausted || full || cheap || (j - kept) % 3 == 2) {
-        find_ritz_vectors(T, j, kept > 0 || full);
+        find_ritz_vectors(T, j, all);
         const double estimate = beta_ * std::abs(ritz_(j, ritz_.cols() - 1));
         const double goal =
             std::max(options_.tolerance * std::abs(ritz_value_), 8 * epsilon * norm_);
@@ -184,7 +185,7 @@ class Lanczos {
 
   // The best Ritz pair, last, and with all set the others before it, ascending
   void find_ritz_vectors(const Matrix& T, Index j, bool all) {
-    if (all || options_.locked) {
+    if (all) {
       SymmetricEigen eigen = symmetric_eigen(T.topLeftCorner(j + 1, j + 1));
       ritz_values_ = std::move(eigen.values);
       ritz_value_ = ritz_values_[j];

@@ -11,7 +11,7 @@
 // per layer, and all sums have an order that the number of threads doesn't change.
 #pragma once
 
-#include <vector>
+#include <algorithm>
 
 #include "layout.hpp"
 #include "memory.hpp"
@@ -60,7 +60,7 @@ class WideChain {
 
   WideChain(const Layout& net, Team& team) : net_(net), team_(team) {
     for (int k = 1; k <= net.depth(); ++k) {
-      if (slabs(k) > 1) stride_ = std::max(stride_, net.cols(k) + terms_capacity);
+      if (slabs(k) > 1) stride_ = std::max(stride_, net.cols(k));
       most_slabs_ = std::max(most_slabs_, slabs(k));
     }
     sums_.assign(std::size_t(2) * std::size_t(most_slabs_) * std::size_t(stride_), Scalar(0));
@@ -142,8 +142,7 @@ class WideChain {
   // The member's rows of layer k; of the vector u_0 for k = 0
   Rows rows_of(Team::Member member, int k) const {
     if (k > 0) return rows_of(k, slabs_of(member, k));
-    constexpr int line = 64 / int(sizeof(Scalar));
-    const auto [first, last] = member.share(net_.widths[0], line);
+    const auto [first, last] = member.share(net_.widths[0], line_bytes / int(sizeof(Scalar)));
     return {first, last};
   }
 
@@ -216,11 +215,8 @@ class WideChain {
       c[slab] = 1;
       part[slab] = sum_of_slab(k, slab);
     }
-    wide_dots(terms.count, net_.rows(k), terms.u, x, c + count);
-    for (int s = 0; s < terms.count; ++s) {
-      c[count + s] *= terms.coefficient[s];
-      part[count + s] = terms.v[s];
-    }
+    coefficients(terms, terms.u, net_.rows(k), x, c + count);
+    std::copy_n(terms.v, terms.count, part + count);
     set_to_combination(count + terms.count, entries.first, entries.last, c, part, y);
     source(k - 1, entries.first, entries.last, y);
   }
@@ -240,14 +236,19 @@ class WideChain {
     member.barrier();
   }
 
+  // c_s (a^s . x) of all terms; a^s and x (n,)
+  static void coefficients(const LayerTerms<Scalar>& terms, const Scalar* const* a, int n,
+                           const Scalar* x, Scalar* out) {
+    wide_dots(terms.count, n, a, x, out);
+    for (int s = 0; s < terms.count; ++s) out[s] *= terms.coefficient[s];
+  }
+
   // y += sum_s c_s (a^s . x) b^s on some entries; a^s and x (n,)
   static void add_terms(const LayerTerms<Scalar>& terms, const Scalar* const* a,
                         const Scalar* const* b, int n, const Scalar* x, const Rows& entries,
                         Scalar* y) {
-    if (terms.count == 0) return;
     Scalar c[terms_capacity];
-    wide_dots(terms.count, n, a, x, c);
-    for (int s = 0; s < terms.count; ++s) c[s] *= terms.coefficient[s];
+    coefficients(terms, a, n, x, c);
     add_multiples(terms.count, entries.first, entries.last, c, b, y);
   }
 

@@ -5,9 +5,8 @@
 // order that depends on which they are.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
-#include <cstdint>
+#include <type_traits>
 
 #include <Eigen/Core>
 
@@ -15,6 +14,8 @@
 #include "products.hpp"
 
 namespace deeplinear {
+
+inline constexpr int line_bytes = 64;  // of a cache
 
 // Rank-one terms c_s u^s (v^s)^T, s < count, that belong to a layer and are not in its memory yet;
 // u^s (rows,) and v^s (cols,)
@@ -46,7 +47,7 @@ struct Upcoming {
   Rows rows = {};
 
   void fetch() const {
-    constexpr int line_bytes = 64, bytes = 512;
+    constexpr int bytes = 512;
     const int apart = (rows.last - rows.first) / Rows::streams;
     for (int r = 0; apart > 0 && r < Rows::streams; ++r) {
       const Scalar* row = W + std::ptrdiff_t(rows.first + r * apart) * cols;
