@@ -2,11 +2,13 @@
 // fixed size, whose sums are added in their order: nothing depends on the number of threads.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 
 #include <Eigen/Core>
 
+#include "memory.hpp"
 #include "team.hpp"
 
 namespace deeplinear {
@@ -29,46 +31,48 @@ class Basis {
 
   Basis(Team& team, Index size, Index columns) : team_(team), Q_(size, columns) {
     blocks_ = int((size + rows_at_once - 1) / rows_at_once);
+    prefer_huge_pages(Q_.data(), sizeof(double) * std::size_t(Q_.size()));
   }
 
   Matrix& columns() { return Q_; }
 
   // Column j = scale x; there is always room for one more.
   void set(Index j, const Vector& x, double scale = 1) {
-    if (j >= Q_.cols()) Q_.conservativeResize(Eigen::NoChange, 2 * Q_.cols());
-    Q_.col(j) = scale * x;
+    if (j >= Q_.cols()) {
+      Q_.conservativeResize(Eigen::NoChange, 2 * Q_.cols());
+      prefer_huge_pages(Q_.data(), sizeof(double) * std::size_t(Q_.size()));
+    }
+    for_each_block([&](int, Index row, Index n) {
+      Q_.col(j).segment(row, n) = scale * x.segment(row, n);
+    });
   }
 
   double norm(const Vector& x) {
-    if (blocks_ <= 1) return x.norm();
-    sums_.resize(1, blocks_);
-    for_each_block([&](int b, Index first, Index count) {
-      sums_(0, b) = x.segment(first, count).squaredNorm();
+    prepare_sums(0);
+    for_each_block([&](int b, Index row, Index n) {
+      sums_(0, b) = x.segment(row, n).squaredNorm();
     });
-    double sum = 0;
-    for (int b = 0; b < blocks_; ++b) sum += sums_(0, b);
-    return std::sqrt(sum);
+    return add_up_sums(0);
   }
 
-  // w -= Q Q^T w of the first `count` columns; returns Q^T w.
-  const Vector& orthogonalize(Vector& w, Index count) {
-    coefficients_.resize(count);
-    if (blocks_ <= 1) {
-      coefficients_.noalias() = Q_.leftCols(count).transpose() * w;
-      w.noalias() -= Q_.leftCols(count) * coefficients_;
-      return coefficients_;
-    }
-    sums_.resize(count, blocks_);
-    for_each_block([&](int b, Index first, Index n) {
-      sums_.col(b).noalias() = Q_.block(first, 0, n, count).transpose() * w.segment(first, n);
-    });
-    coefficients_.setZero();
-    for (int b = 0; b < blocks_; ++b) coefficients_ += sums_.col(b);
-    for_each_block([&](int, Index first, Index n) {
-      w.segment(first, n).noalias() -= Q_.block(first, 0, n, count) * coefficients_;
-    });
-    return coefficients_;
+  // c = Q^T w of the first `count` columns; returns |w|.
+  double find_coefficients(const Vector& w, Index count) {
+    prepare_sums(count);
+    for_each_block([&](int b, Index row, Index n) { sum_block(w, count, b, row, n); });
+    return add_up_sums(count);
   }
+
+  // w -= Q c with these coefficients, and of what is left again c = Q^T w where wanted; returns |w|.
+  double subtract(Vector& w, Index count, bool again) {
+    prepare_sums(again ? count : 0);
+    for_each_block([&](int b, Index row, Index n) {
+      w.segment(row, n).noalias() -= Q_.block(row, 0, n, count) * coefficients_;
+      sum_block(w, again ? count : 0, b, row, n);
+    });
+    return add_up_sums(again ? count : 0);
+  }
+
+  const Vector& coefficients() const { return coefficients_; }
 
   // sum_j s_j q_j over the columns from `first` on
   Vector combination(Index first, const Eigen::Ref<const Vector>& s) {
@@ -88,7 +92,31 @@ class Basis {
   }
 
  private:
-  static constexpr Index rows_at_once = 4096;
+  // Of some columns, a block fits the second-level cache.
+  static constexpr Index rows_at_once = 2048;
+
+  // Room for |w|^2 and `count` products of every block
+  void prepare_sums(Index count) {
+    if (sums_.rows() <= count) sums_.resize(std::max(2 * sums_.rows(), count + 1), blocks_);
+  }
+
+  void sum_block(const Vector& w, Index count, int b, Index row, Index n) {
+    const auto part = w.segment(row, n);
+    sums_(0, b) = part.squaredNorm();
+    if (count == 0) return;
+    sums_.col(b).segment(1, count).noalias() = Q_.block(row, 0, n, count).transpose() * part;
+  }
+
+  // Into the coefficients where there are some; returns |w|.
+  double add_up_sums(Index count) {
+    double squared_norm = 0;
+    for (int b = 0; b < blocks_; ++b) squared_norm += sums_(0, b);
+    if (count > 0) {
+      coefficients_.setZero(count);
+      for (int b = 0; b < blocks_; ++b) coefficients_ += sums_.col(b).segment(1, count);
+    }
+    return std::sqrt(squared_norm);
+  }
 
   // Calls body(block, first row, number of rows).
   template <class Body>
@@ -105,7 +133,7 @@ class Basis {
   Team& team_;
   Matrix Q_;
   int blocks_;
-  Matrix sums_;  // (count, blocks)
+  Matrix sums_;  // (1 + count or more, blocks)
   Vector coefficients_;
 };
 

@@ -124,6 +124,14 @@ Vector CompressedHessian::compress(const CompressedDirection& V) const {
   return x;
 }
 
+Vector CompressedHessian::gradient() const {
+  Vector x = Vector::Zero(size_);
+  for (int k = 1; k <= net_.depth(); ++k) {
+    x.segment(beta_[k - 1], net_.cols(k)) = norm_u_[k] * norm_v_[k - 1] * vhat(k - 1);
+  }
+  return x;
+}
+
 Vector CompressedHessian::gradient_of_map(const Eigen::Ref<const Vector>& x_0) {
   part(dv_, 0) = x_0;
   landscape_.push(dv_.data());

@@ -53,6 +53,9 @@ class CompressedHessian {
   // The same for a direction in the range at other weights
   Vector compress(const CompressedDirection& V) const;
 
+  // grad_k = u_k v_{k-1}^T: beta_k = |u_k| v_{k-1} and alpha_k = 0
+  Vector gradient() const;
+
   // beta_k = |u_k| A_k x_0 and alpha_k = 0, A_k = W_{k-1} .. W_1: the gradient of x_0 . w(W)
   Vector gradient_of_map(const Eigen::Ref<const Vector>& x_0);
 

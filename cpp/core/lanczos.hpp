@@ -21,7 +21,7 @@ namespace deeplinear {
 
 struct Eigenpair {
   double value = 0;
-  double residual = 0;  // |H x - value x|, |x| = 1, from a product of its own
+  double residual = 0;  // |H x - value x|, |x| = 1
   std::int64_t products = 0;
   bool converged = false;  // residual <= tolerance |value|, or at the level of rounding of |H|
   Eigen::VectorXd vector;  // x (size,)
@@ -35,6 +35,7 @@ struct LanczosOptions {
   std::int64_t max_products = 10000;
   Eigen::Index max_basis = 256;                 // then it restarts from its best vectors
   const Eigen::VectorXd* start = nullptr;       // (size,)
+  double random = 1e-3;                         // of a random vector that is added to the start
   const Eigen::MatrixXd* locked = nullptr;      // orthonormal eigenvectors to leave out, as columns
   double norm = 0;                              // what is known of |H|, from below: its rounding
   double locked_residual = 0;                   // of all locked vectors: H x has so much along them
@@ -80,15 +81,22 @@ class Lanczos {
         const double estimate = beta_ * std::abs(ritz_(j, ritz_.cols() - 1));
         const double goal =
             std::max(options_.tolerance * std::abs(ritz_value_), 8 * epsilon * norm_);
-        if (exhausted || estimate <= 0.5 * goal) {
+        // Far above the rounding of H Q = Q T + beta q e^T the residual needs no product of its own.
+        const bool known = locked_ == 0 && goal >= 1e4 * epsilon * norm_;
+        if (known && estimate <= goal) {
+          x_.noalias() = Q_.combination(0, ritz_.rightCols(1));
+          x_.normalize();
+          fill_best(ritz_value_, estimate);
+          set_next();
+          return best_;
+        }
+        if (exhausted || (!known && estimate <= 0.5 * goal)) {
           next_ = w_;
           x_.noalias() = Q_.combination(locked_, ritz_.rightCols(1));
           if (locked_ > 0) clean(x_);
           x_.normalize();
           if (accept() || exhausted) {
-            if (ritz_.cols() > 1) {
-              best_.next = Q_.combination(locked_, ritz_.col(ritz_.cols() - 2));
-            }
+            set_next();
             return best_;
           }
           w_.swap(next_);
@@ -123,7 +131,7 @@ class Lanczos {
     if (!options_.start) return;
     Vector given = *options_.start;
     clean(given);
-    if (const double norm = given.stableNorm(); norm > 0) x_ = given / norm + 1e-3 * x_;
+    if (const double norm = given.stableNorm(); norm > 0) x_ = given / norm + options_.random * x_;
     x_.normalize();
   }
 
@@ -131,7 +139,8 @@ class Lanczos {
   void clean(Vector& x) {
     H_.project(x);
     if (locked_ == 0) return;
-    for (int pass = 0; pass < 2; ++pass) Q_.orthogonalize(x, locked_);
+    Q_.find_coefficients(x, locked_);
+    for (const bool again : {true, false}) Q_.subtract(x, locked_, again);
     H_.project(x);
   }
 
@@ -142,43 +151,51 @@ class Lanczos {
     ++best_.products;
   }
 
-  // Fills best from the unit vector x; true where it is good enough.
+  // Fills best from the unit vector x, by a product; true where it is good enough.
   bool accept() {
     multiply(x_);
     const double value = x_.dot(w_);
-    best_.residual = (w_ - value * x_).norm();
+    fill_best(value, (w_ - value * x_).norm());
+    return best_.converged;
+  }
+
+  void fill_best(double value, double residual) {
     best_.value = sign_ * value;
+    best_.residual = residual;
     best_.vector = x_;
     best_.norm = norm_;
     best_.converged =
-        best_.residual <= std::max(options_.tolerance * std::abs(value), 16 * epsilon * norm_) +
-                              2 * options_.locked_residual;
-    return best_.converged;
+        residual <= std::max(options_.tolerance * std::abs(value), 16 * epsilon * norm_) +
+                        2 * options_.locked_residual;
+  }
+
+  // Where there are eigenvectors to come
+  void set_next() {
+    if (!options_.locked || ritz_.cols() < 2) return;
+    best_.next = Q_.combination(locked_, ritz_.col(ritz_.cols() - 2));
   }
 
   // w = H q_j without its part along the basis; column j of T, and beta = |w|.
   void extend(Matrix& T, Index j) {
     multiply(Q_.columns().col(locked_ + j));
-    const double before_all = Q_.norm(w_);
+    const Index count = locked_ + j + 1;
+    const double before = Q_.find_coefficients(w_, count);
+    T.col(j).head(j + 1) = Q_.coefficients().tail(j + 1);
+    T.row(j).head(j + 1) = Q_.coefficients().tail(j + 1).transpose();
     // Twice at least: a single time takes w off a basis that is orthogonal up to d only up to about
     // 2 d, since |w| is of the order of what it loses, and so d would double from step to step.
     // Again where w lost half of its norm (Kahan and Parlett).
-    double before = before_all, after = 0;
-    for (int pass = 0;; ++pass) {
-      const Vector& coefficients = Q_.orthogonalize(w_, locked_ + j + 1);
-      if (pass == 0) {
-        T.col(j).head(j + 1) = coefficients.tail(j + 1);
-        T.row(j).head(j + 1) = coefficients.tail(j + 1).transpose();
-      }
-      after = Q_.norm(w_);
-      const bool enough = !(after <= 0.5 * before) || after <= 4 * epsilon * norm_;
-      if (pass > 0 && enough) break;
-      before = after;
+    double after = Q_.subtract(w_, count, true);
+    for (;;) {
+      const double last = after;
+      after = Q_.subtract(w_, count, false);
+      if (!(after <= 0.5 * last) || after <= 4 * epsilon * norm_) break;
+      Q_.find_coefficients(w_, count);
     }
     // What rounding left outside the subspace would grow to a direction of its own as w shrinks.
     H_.project(w_);
     beta_ = Q_.norm(w_);
-    norm_ = std::max(norm_, before_all);
+    norm_ = std::max(norm_, before);
     betas_.conservativeResize(std::max<Index>(betas_.size(), j + 1));
     betas_[j] = beta_;
   }
