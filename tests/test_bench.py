@@ -66,8 +66,8 @@ def test_all_works_in_quick_form(tmp_path):
     for work in content["works"]:
         assert work["rows"][0]["technique"].startswith(OURS)
         assert all(row["seconds"] > 0 for row in work["rows"])
-    assert all(limit["flops"] > 0 for limit in content["limits"]["arithmetic"])
-    assert all(limit["read_read_write"] > 0 for limit in content["limits"]["memory"])
+    assert all(min(limit["flops"]) > 0 for limit in content["limits"]["arithmetic"])
+    assert all(min(limit["read_read_write"]) > 0 for limit in content["limits"]["memory"])
 
 
 def test_markdown_of_one_work():

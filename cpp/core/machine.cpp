@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
-#include <limits>
 #include <memory>
 #include <new>
+#include <vector>
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -130,10 +130,10 @@ void update(Part part, double factor) {
   }
 }
 
-// Seconds of the fastest repetition; pass(part) runs on every thread's part at the same time.
+// Median seconds of a repetition; pass(part) runs on every thread's part at the same time.
 template <class Pass>
-double fastest(int threads, int repetitions, double* array, size_t blocks, Pass pass) {
-  double best = std::numeric_limits<double>::infinity();
+double seconds_of(int threads, int repetitions, double* array, size_t blocks, Pass pass) {
+  std::vector<double> seconds;
   double start = 0;
 #pragma omp parallel num_threads(threads)
   {
@@ -144,10 +144,12 @@ double fastest(int threads, int repetitions, double* array, size_t blocks, Pass 
       if (thread.index == 0) start = now();
       pass(part);
 #pragma omp barrier
-      if (thread.index == 0) best = std::min(best, now() - start);
+      if (thread.index == 0) seconds.push_back(now() - start);
     }
   }
-  return best;
+  const auto middle = seconds.begin() + seconds.size() / 2;
+  std::nth_element(seconds.begin(), middle, seconds.end());
+  return *middle;
 }
 
 struct Free {
@@ -185,10 +187,10 @@ Bandwidth memory_bandwidth(int threads, size_t bytes, int repetitions) {
   volatile double given_factor = 1;
   const double factor = given_factor;
   volatile double used = 0;
-  const double reads = fastest(threads, repetitions, array.get(), blocks, [&](Part part) {
+  const double reads = seconds_of(threads, repetitions, array.get(), blocks, [&](Part part) {
     if (sum_of<true>(part) + sum_of<false>(part) < 0) used = 1;
   });
-  const double step = fastest(threads, repetitions, array.get(), blocks, [&](Part part) {
+  const double step = seconds_of(threads, repetitions, array.get(), blocks, [&](Part part) {
     if (sum_of<true>(part) < 0) used = 1;
     update(part, factor);
   });

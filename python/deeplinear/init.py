@@ -28,7 +28,7 @@ from deeplinear.checks import (
     scalar_or_sequence,
     single,
 )
-from deeplinear.memory import require_memory
+from deeplinear.memory import aligned_empty, require_memory
 from deeplinear.network import Network
 
 __all__ = ["Gaussian", "Identity", "Initialization", "Orthogonal", "Residual"]
@@ -61,7 +61,7 @@ class Initialization(ABC):
         """
         instance_of("network", network, Network)
         require_memory("weights", network, network.parameters)
-        vector = np.empty(network.parameters)
+        vector = aligned_empty((network.parameters,))
         self.draw(network, seed, vector)
         return network.unflatten(vector)
 

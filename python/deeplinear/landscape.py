@@ -114,7 +114,7 @@ class Landscape(Hessian):
     def _flatten(
         self, weights: Weights, name: str = "weights", *, finite: bool = True
     ) -> FloatArray:
-        vector = self.network._flatten(weights, name, copy=False, finite=finite)
+        vector, _ = self.network._gather(weights, name, finite=finite)
         if vector.ndim != 1:
             raise ValueError(
                 f"{name} must be of one network, without leading axes; "

@@ -18,7 +18,7 @@ from deeplinear.checks import (
     positive_integer,
     read_only,
 )
-from deeplinear.memory import require_memory
+from deeplinear.memory import aligned_copy, aligned_empty, require_memory
 
 ACTIVATIONS = ("identity", "gelu", "tanh", "relu")
 
@@ -181,12 +181,16 @@ class Network:
             If the number of layers, a shape or the leading axes do not fit, or an entry is not
             finite.
         """
-        return self._flatten(weights, name, copy=copy, finite=True)
+        vector, shared = self._gather(weights, name)
+        return aligned_copy(vector) if copy and shared else vector
 
-    def _flatten(
-        self, weights: Iterable[npt.ArrayLike], name: str, *, copy: bool, finite: bool
-    ) -> FloatArray:
-        """Do as `flatten`; unless finite, let through what lies in one vector and is not finite."""
+    def _gather(
+        self, weights: Iterable[npt.ArrayLike], name: str, *, finite: bool = True
+    ) -> tuple[FloatArray, bool]:
+        """Return the vector, and whether it is that of which the layers are views.
+
+        Unless finite, let through what lies in one vector and is not finite.
+        """
         takes = f"{name} must be a sequence of {self.depth} arrays, one per layer"
         if isinstance(weights, (str, bytes)) or not isinstance(weights, Iterable):
             raise TypeError(f"{takes}; got {describe(weights)}.")
@@ -197,11 +201,11 @@ class Network:
             raise ValueError(f"{takes}; got {len(given)}.")
         shared = self._vector_of(given)
         if shared is not None and (not finite or all_finite(shared)):
-            return shared.copy() if copy else shared
+            return shared, True
         vector = self._concatenate(given)
         if vector is None:
             self._refuse(given, name)
-        return vector
+        return vector, False
 
     def _vector_of(self, given: list[npt.ArrayLike]) -> FloatArray | None:
         """Return the float64 vector (P,) that the layers are views of, or None."""
@@ -257,7 +261,7 @@ class Network:
         require_memory("a copy of the weights", self, float(runs) * self.parameters)
         rows = [layer.reshape(*leading, -1) for layer in layers]
         with np.errstate(over="ignore"):  # a long double beyond float64 becomes inf
-            vector = np.empty((*leading, self.parameters))
+            vector = aligned_empty((*leading, self.parameters))
             np.concatenate(rows, axis=-1, out=vector, casting="unsafe")
         return vector if all_finite(vector) else None
 

@@ -14,7 +14,7 @@ from deeplinear import _core
 from deeplinear.checks import FloatArray, all_finite, single, truth
 from deeplinear.dynamics import Dynamics, GradientDescent
 from deeplinear.landscape import Landscape
-from deeplinear.memory import require_memory
+from deeplinear.memory import aligned_copy, require_memory
 from deeplinear.options import LARGEST_STEPS, RECORDABLE, Options, check_options
 from deeplinear.progress import Update, progress_bar
 
@@ -140,8 +140,7 @@ def simulate(
     )
     setting = RunSettings.of(dynamics)
     network, overwrite = landscape.network, truth("overwrite_weights", overwrite_weights)
-    vectors = network.flatten(weights, copy=False)
-    is_view = vectors.base is not None
+    vectors, is_view = network._gather(weights, "weights")
     if vectors.ndim > 2:
         raise ValueError(
             f"weights must carry one leading axis, of runs, or none; got {vectors.shape[:-1]}."
@@ -150,7 +149,7 @@ def simulate(
     if is_view and not (overwrite and vectors.flags.writeable and options.dtype == "float64"):
         size = np.dtype(options.dtype).itemsize
         require_memory("a copy of the weights", network, float(vectors.size), size)
-        vectors = vectors.astype(options.dtype)
+        vectors = aligned_copy(vectors, options.dtype)
     with progress_bar(progress, f"{len(vectors)} runs") as update:
         return run_ensemble(landscape, vectors, setting.repeat(len(vectors)), options, update)
 
@@ -263,7 +262,7 @@ def run_ensemble(
         On Ctrl-C.
     """
     grid = _grid(settings, options)
-    start = vectors.astype(options.dtype, copy=False)
+    start = vectors if vectors.dtype == options.dtype else aligned_copy(vectors, options.dtype)
     if not all_finite(start):
         raise ValueError(f"weights must be finite in {options.dtype}; some are too large for it.")
     result = _core.simulate(

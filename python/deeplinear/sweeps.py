@@ -22,7 +22,7 @@ from deeplinear.checks import (
 from deeplinear.dynamics import Dynamics
 from deeplinear.init import Initialization
 from deeplinear.landscape import Landscape
-from deeplinear.memory import require_memory
+from deeplinear.memory import aligned_empty, require_memory
 from deeplinear.options import Options, check_options
 from deeplinear.progress import Update, progress_bar
 from deeplinear.simulation import Interrupted, RunSettings, run_ensemble
@@ -143,7 +143,7 @@ def _initial_weights(
     """Sample the weights (runs, P), once for all cells that share the law and the seed."""
     network, fields = landscape.network, tuple(sequence_fields(init))
     drawn: dict[tuple[Any, ...], FloatArray] = {}
-    vectors = np.empty((len(cells), network.parameters))
+    vectors = aligned_empty((len(cells), network.parameters))
     for row, cell in zip(vectors, cells, strict=True):
         key = (*(cell[name] for name in fields), cell["seed"])
         if key in drawn:

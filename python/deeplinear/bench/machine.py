@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from deeplinear import _core
@@ -24,7 +25,7 @@ SECONDS = 0.1  # of one measurement
 
 @dataclass
 class Limits:
-    """The best rates that were measured so far, per second.
+    """The rates that were measured so far, per second, one after another.
 
     Attributes
     ----------
@@ -34,12 +35,12 @@ class Limits:
         Bytes, by (bytes of the array, threads).
     """
 
-    arithmetic: dict[tuple[str, int], float] = field(default_factory=dict)
-    read: dict[tuple[int, int], float] = field(default_factory=dict)
-    read_read_write: dict[tuple[int, int], float] = field(default_factory=dict)
+    arithmetic: dict[tuple[str | int, int], list[float]] = field(default_factory=dict)
+    read: dict[tuple[str | int, int], list[float]] = field(default_factory=dict)
+    read_read_write: dict[tuple[str | int, int], list[float]] = field(default_factory=dict)
 
     def measure(self, kind: str, of: str | int, threads: int) -> None:
-        """Measure once more; the larger rate counts.
+        """Measure once more.
 
         Parameters
         ----------
@@ -50,47 +51,51 @@ class Limits:
         threads : int
             On how many threads.
         """
+        key = of, threads
         if kind == ARITHMETIC:
-            dtype = str(of)
-            rate = _core.multiply_add_rate(dtype, threads, SECONDS)
-            self.arithmetic[dtype, threads] = max(rate, self.arithmetic.get((dtype, threads), 0.0))
+            rate = _core.multiply_add_rate(str(of), threads, SECONDS)
+            self.arithmetic.setdefault(key, []).append(rate)
             return
-        key = int(of), threads
-        repetitions = min(max(int(1e9) // key[0], 3), 1000)
-        read, step = _core.memory_bandwidth(threads, key[0], repetitions)
-        self.read[key] = max(read, self.read.get(key, 0.0))
-        self.read_read_write[key] = max(step, self.read_read_write.get(key, 0.0))
+        repetitions = min(max(int(1e9) // int(of), 3), 1000)
+        read, step = _core.memory_bandwidth(threads, int(of), repetitions)
+        self.read.setdefault(key, []).append(read)
+        self.read_read_write.setdefault(key, []).append(step)
 
-    def rate(self, kind: str, of: str | int, threads: int) -> float:
-        """Look up what was measured."""
-        if kind == ARITHMETIC:
-            return self.arithmetic[str(of), threads]
-        return (self.read if kind == READ else self.read_read_write)[int(of), threads]
+    def latest(self, kind: str, of: str | int, threads: int) -> float:
+        """Look up what was measured last."""
+        return self._rates(kind)[of, threads][-1]
 
     def sentence(self, kind: str, of: str | int) -> str:
-        """Say what was measured, by threads."""
-        rates = self.arithmetic if kind == ARITHMETIC else self.read
-        counts = sorted(threads for what, threads in rates if what == of)
-        by_threads = ", ".join(f"{self.rate(kind, of, n) / 1e9:.3g} on {n}" for n in counts)
+        """Say what was measured, by threads: the median, and the largest."""
+        by_threads = ", ".join(
+            f"{median(rates) / 1e9:.3g} (at most {max(rates) / 1e9:.3g}) on {threads}"
+            for (what, threads), rates in sorted(self._rates(kind).items(), key=lambda x: x[0][1])
+            if what == of
+        )
         if kind == ARITHMETIC:
             return f"Arithmetic peak, {of}, GFLOP/s by threads: {by_threads}."
         return f"Memory, {kind}, {int(of) / 1e6:.3g} MB, GB/s by threads: {by_threads}."
 
+    def _rates(self, kind: str) -> dict[tuple[str | int, int], list[float]]:
+        if kind == ARITHMETIC:
+            return self.arithmetic
+        return self.read if kind == READ else self.read_read_write
+
     def to_json(self) -> dict[str, Any]:
-        """Give the rates, per second, as JSON takes them."""
+        """Give all rates, per second, as JSON takes them."""
         return {
             "arithmetic": [
-                {"dtype": dtype, "threads": threads, "flops": rate}
-                for (dtype, threads), rate in self.arithmetic.items()
+                {"dtype": dtype, "threads": threads, "flops": rates}
+                for (dtype, threads), rates in self.arithmetic.items()
             ],
             "memory": [
                 {
                     "array_bytes": size,
                     "threads": threads,
-                    "read": rate,
+                    "read": rates,
                     "read_read_write": self.read_read_write[size, threads],
                 }
-                for (size, threads), rate in self.read.items()
+                for (size, threads), rates in self.read.items()
             ],
         }
 

@@ -67,6 +67,7 @@ class Clock:
         self._run = entry.prepare()
         self.seconds: list[float] = []  # of a unit, by round
         self.call_seconds: list[float] = []  # of a call beside its units
+        self.shares: list[float] = []  # of the limit, by round
         self.result: Any = None
         self.spent = 0.0
         self.amount: Any = work.amount or (1 if entry.slow else self._choose_amount())
@@ -133,7 +134,7 @@ class Race:
     work : Work
         What is done.
     limits : Limits
-        Those of the machine; what this work needs is measured before and after.
+        Those of the machine; what this work needs takes turns with the techniques.
     threads : int
         All that this package takes.
     timing : Timing
@@ -162,9 +163,20 @@ class Race:
                     continue
                 sleep(min(SETTLE, self.timing.seconds))
                 clock.round()
+                self._compare_with_limit(clock)
                 spent = sum(clock.spent for clock in self._clocks)
                 update(spent / (spent + sum(clock.left for clock in self._clocks)))
-        measure_limits(self.limits, self.work, self.threads)
+
+    def _compare_with_limit(self, clock: Clock) -> None:
+        """Hold a round against the limit as it was just then: on a shared machine it changes."""
+        entry, work = clock.entry, self.work
+        if entry.limit is None:
+            return
+        if entry.threads is not None:
+            self.limits.measure(entry.limit, work.limit_of, entry.threads)
+        share = share_of_limit(self.limits, work, clock, clock.seconds[-1], self.threads)
+        if share is not None:
+            clock.shares.append(share)
 
     def _prepare(self, entry: Entry) -> None:
         try:
@@ -185,9 +197,8 @@ class Race:
         work = self.work
         rows = []
         for clock in timed:
-            entry, seconds = clock.entry, tuple(clock.seconds)
-            share = share_of_limit(self.limits, work, clock, median(seconds), self.threads)
-            rows.append(Row(entry.technique, entry.threads, seconds, share))
+            entry, share = clock.entry, median(clock.shares) if clock.shares else None
+            rows.append(Row(entry.technique, entry.threads, tuple(clock.seconds), share))
         notes = [*self._limit_notes(), *self._call_notes(timed), *_agreement(timed)]
         if self._slow:
             notes.append(f"Takes minutes, and runs with --full alone: {'; '.join(self._slow)}.")
@@ -220,11 +231,11 @@ def measure_limits(limits: Limits, work: Work, threads: int) -> None:
 def share_of_limit(
     limits: Limits, work: Work, clock: Clock, seconds: float, threads: int
 ) -> float | None:
-    """Compute the share of the limit that a unit in so many seconds reaches."""
+    """Compute the share of the limit, as last measured, that a unit in so many seconds reaches."""
     entry = clock.entry
     if entry.limit is None or entry.quantity is None:
         return None
-    limit = limits.rate(entry.limit, work.limit_of, entry.threads or threads)
+    limit = limits.latest(entry.limit, work.limit_of, entry.threads or threads)
     return entry.quantity(clock.result) / seconds / limit
 
 

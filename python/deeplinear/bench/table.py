@@ -30,7 +30,7 @@ class Row:
     seconds : tuple of float
         Of a unit of work, round by round; the same rounds of all rows took turns.
     share : float or None
-        Of the machine's limit.
+        Of the machine's limit, the median of the rounds' shares.
     """
 
     technique: str
