@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 import deeplinear as dl
 from reference import NonlinearReference, Objective, Weights
 from strategies import (
+    EXAMPLES,
     NONLINEAR,
     PROPERTY,
     Problem,
@@ -226,7 +227,7 @@ def test_a_network_that_made_the_targets_has_no_risk(activation: str) -> None:
 # The Hessian and its extremes
 
 
-@settings(PROPERTY, max_examples=40)
+@settings(PROPERTY, max_examples=min(40, EXAMPLES))
 @given(nonlinear_problems(max_depth=4, max_width=5))
 def test_the_hessian_and_what_follows_from_it(problem: Problem) -> None:
     landscape, weights = problem.landscape, problem.weights

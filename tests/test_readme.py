@@ -76,7 +76,7 @@ def test_links_lead_somewhere():
 
 def test_commands_are_whole():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for name, last in (("main", "deeplinear reproduce all"), ("test", "python -m pytest")):
+    for name, last in (("main", "deeplinear reproduce all"), ("test", "python -m pytest -n auto")):
         block = re.search(rf"<!-- command: {name} -->\n```bash\n(.*?)```", text, re.DOTALL)
         assert block is not None
         lines = block.group(1).splitlines()

@@ -15,6 +15,7 @@ from scipy.sparse.linalg import eigsh
 import deeplinear as dl
 from reference import Weights, sharpness_at_minimizer
 from strategies import (
+    EXAMPLES,
     PROPERTY,
     Problem,
     flat,
@@ -140,7 +141,7 @@ def test_more_than_there_are(widths: tuple[int, ...], which: str) -> None:
         check_several(problem, problem.weights, k, which, converged=False)
 
 
-@settings(PROPERTY, max_examples=40)
+@settings(PROPERTY, max_examples=min(40, EXAMPLES))
 @given(
     problems(max_depth=6, max_width=9), st.integers(1, 12), st.sampled_from(["largest", "lowest"])
 )

@@ -17,6 +17,7 @@ import deeplinear as dl
 import reference
 from strategies import (
     EVERYTHING,
+    EXAMPLES,
     PROPERTY,
     WITHOUT_TEST_DATA,
     Problem,
@@ -167,7 +168,7 @@ def test_fixed_steps(widths: tuple[int, ...], readout: str) -> None:
             assert error <= 2 * rounding(dtype, STEPS, stages), (method, dtype)
 
 
-@settings(PROPERTY, max_examples=20)
+@settings(PROPERTY, max_examples=min(20, EXAMPLES))
 @given(
     problems(max_depth=6, max_width=40),
     st.sampled_from(list(FIXED)),

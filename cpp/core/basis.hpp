@@ -42,16 +42,14 @@ class Basis {
       Q_.conservativeResize(Eigen::NoChange, 2 * Q_.cols());
       prefer_huge_pages(Q_.data(), sizeof(double) * std::size_t(Q_.size()));
     }
-    for_each_block([&](int, Index row, Index n) {
-      Q_.col(j).segment(row, n) = scale * x.segment(row, n);
-    });
+    for_each_block(
+        [&](int, Index row, Index n) { Q_.col(j).segment(row, n) = scale * x.segment(row, n); });
   }
 
   double norm(const Vector& x) {
     prepare_sums(0);
-    for_each_block([&](int b, Index row, Index n) {
-      sums_(0, b) = x.segment(row, n).squaredNorm();
-    });
+    for_each_block(
+        [&](int b, Index row, Index n) { sums_(0, b) = x.segment(row, n).squaredNorm(); });
     return add_up_sums(0);
   }
 
@@ -62,7 +60,8 @@ class Basis {
     return add_up_sums(count);
   }
 
-  // w -= Q c with these coefficients, and of what is left again c = Q^T w where wanted; returns |w|.
+  // w -= Q c with these coefficients, and of what is left again c = Q^T w where wanted; returns
+  // |w|.
   double subtract(Vector& w, Index count, bool again) {
     prepare_sums(again ? count : 0);
     for_each_block([&](int b, Index row, Index n) {

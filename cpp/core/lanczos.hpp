@@ -81,7 +81,8 @@ class Lanczos {
         const double estimate = beta_ * std::abs(ritz_(j, ritz_.cols() - 1));
         const double goal =
             std::max(options_.tolerance * std::abs(ritz_value_), 8 * epsilon * norm_);
-        // Far above the rounding of H Q = Q T + beta q e^T the residual needs no product of its own.
+        // Far above the rounding of H Q = Q T + beta q e^T the residual needs no product of its
+        // own.
         const bool known = locked_ == 0 && goal >= 1e4 * epsilon * norm_;
         if (known && estimate <= goal) {
           x_.noalias() = Q_.combination(0, ritz_.rightCols(1));

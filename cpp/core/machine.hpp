@@ -10,8 +10,8 @@ namespace deeplinear {
 template <class Scalar>
 double multiply_add_rate(int threads, double seconds);
 
-// Bytes per second, the median of several repetitions, as a time of many steps is a mean: on a shared
-// machine the fastest pass is one that had the memory to itself
+// Bytes per second, the median of several repetitions, as a time of many steps is a mean: on a
+// shared machine the fastest pass is one that had the memory to itself
 struct Bandwidth {
   double read = 0;             // of passes that sum an array, to and fro
   double read_read_write = 0;  // of a pass that sums it and one that updates it in place: three

@@ -19,7 +19,8 @@ inline void prefer_huge_pages([[maybe_unused]] void* array, [[maybe_unused]] std
 #ifdef MADV_HUGEPAGE
   constexpr std::uintptr_t page = std::uintptr_t(1) << 21;
   const auto start = reinterpret_cast<std::uintptr_t>(array);
-  const std::uintptr_t first = (start + page - 1) / page * page, last = (start + bytes) / page * page;
+  const std::uintptr_t first = (start + page - 1) / page * page,
+                       last = (start + bytes) / page * page;
   if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
 #endif
 }

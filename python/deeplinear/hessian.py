@@ -43,7 +43,8 @@ class Sharpness:
     value : float
         The eigenvalue, in units of risk per squared weight.
     residual : float
-        ``|H x - value x|`` of the unit vector x: an eigenvalue lies within it of `value`.
+        ``|H x - value x|`` of the unit vector x: an eigenvalue lies within it of `value`. What
+        Lanczos knows of it, exact up to rounding; where that counts, from a product of its own.
     products : int
         Hessian products that it took.
     converged : bool
@@ -196,7 +197,7 @@ class Hessian(ABC):
         start: Weights | Sharpness | None = None,
         max_products: int = 10_000,
     ) -> Sharpness:
-        """Compute the algebraic largest or smallest eigenvalue of the Hessian over all weights.
+        """Compute the algebraically largest or lowest eigenvalue of the Hessian over all weights.
 
         By Lanczos with full reorthogonalization and thick restarts, or a dense eigensolver where
         the Hessian is small; of a linear network on the compressed Hessian, and at a minimizer, to
@@ -213,7 +214,8 @@ class Hessian(ABC):
             Which end of the spectrum: the largest is the sharpness.
         start : Sharpness or sequence of L array_like, optional
             A first guess of the eigenvector: what was found at nearby weights, or its ``vector``.
-            The result depends on it within the tolerance alone.
+            The result depends on it within the tolerance alone. Without one, a pseudorandom
+            vector; of a linear network with as much of the gradient.
         max_products : int, default 10000
             Where to give up, with ``converged`` false.
 
@@ -239,7 +241,7 @@ class Hessian(ABC):
         which: str = "largest",
         max_products: int = 10_000,
     ) -> list[Sharpness]:
-        """Compute the k algebraically largest or smallest eigenvalues of the Hessian.
+        """Compute the k algebraically largest or lowest eigenvalues of the Hessian.
 
         One after another as `sharpness`, each without those before it, so that a repeated
         eigenvalue comes as often as it is there; the zeros outside the Hessian's range included.
