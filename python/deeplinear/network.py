@@ -215,13 +215,14 @@ class Network:
             return None
         if whole.dtype != np.float64 or not whole.flags.c_contiguous:
             return None
-        offset = start = (_address(first) - _address(whole)) // first.itemsize
+        origin = whole.ctypes.data
+        offset = start = (first.ctypes.data - origin) // first.itemsize
         for layer, shape in zip(given, self.shapes, strict=True):
             if not isinstance(layer, np.ndarray) or layer.base is not whole:
                 return None
             if layer.dtype != np.float64 or layer.shape != shape or not layer.flags.c_contiguous:
                 return None
-            if _address(layer) != _address(whole) + offset * layer.itemsize:
+            if layer.ctypes.data != origin + offset * layer.itemsize:
                 return None
             offset += layer.size
         vector = whole.reshape(-1)[start:offset]
@@ -300,9 +301,3 @@ class Network:
             layers.append(array[..., start:stop].reshape(*array.shape[:-1], rows, columns))
             start = stop
         return layers
-
-
-def _address(array: npt.NDArray[Any]) -> int:
-    """Return where the memory of an array begins."""
-    address: int = array.__array_interface__["data"][0]
-    return address
