@@ -147,6 +147,7 @@ def test_products_that_come_back(dtype: str, engine: str) -> None:
             assert result.status.item() not in ("underflowed", "overflowed")
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
@@ -171,6 +172,7 @@ def test_what_stays_in_range_at_any_depth(widths: tuple[int, ...], dtype: str, e
         assert result.out_of_range_layer.item() == 0
 
 
+@pytest.mark.large
 def test_gaussian_layers_at_great_depth() -> None:
     """At width 8 and 10,000 layers, 1/sqrt(d) shrinks vectors by exp(-10000 / 16) = 1e-271."""
     landscape = landscape_of((8,) * 10_000 + (1,))

@@ -160,6 +160,7 @@ def test_the_first_is_the_sharpness() -> None:
 # Restarts
 
 
+@pytest.mark.large
 def test_restarts() -> None:
     """A basis of at most 2^21 numbers has 21 vectors of the 96,000 numbers of this network."""
     rng = np.random.default_rng(0)
