@@ -55,6 +55,23 @@ def test_weights_are_held_once(work: str) -> None:
     assert 1 <= float(result.stdout) < 1.25
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_weights_begin_at_a_cache_line(dtype: str) -> None:
+    """Wherever they come from: 16 bytes beyond one, where NumPy begins, every wide load takes two."""
+    network = dl.Network((64,) * 20 + (1,))
+    landscape = dl.Landscape(network, dl.gaussian_regression(n=9, d=64, noise=1.0, seed=0))
+    sampled = dl.init.Residual(0.5).sample(network, 0)
+    foreign = np.zeros(network.parameters + 1)[1:]
+    foreign[:] = network.flatten(sampled)
+    copied = network.flatten(network.unflatten(foreign))
+    gathered = network.flatten([layer.copy() for layer in sampled])
+    run = dl.simulate(landscape, sampled, dl.GradientDescent(1e-5), steps=1, dtype=dtype)
+    for weights in (sampled[0], copied, gathered, run.weights.values):
+        assert weights.ctypes.data % 64 == 0
+    np.testing.assert_array_equal(copied, foreign)
+    np.testing.assert_array_equal(gathered, foreign)
+
+
 HUGE = dl.Network((1_000_000,) * 5 + (1,))  # 4e12 parameters, 32 TB
 
 

@@ -76,7 +76,7 @@ def sharpness(
     weights = where.network.unflatten(where.network.flatten(problem.layers("float64")))
     start = None
     if warm:
-        start = where.sharpness(weights, tolerance).vector
+        start = where.sharpness(weights, tolerance)
         step = GradientDescent(problem.learning_rate)
         moved = simulate(where, weights, step, steps=1, record=("risk",), every=None)
         weights = where.network.unflatten(moved.weights.values[0])
