@@ -57,7 +57,7 @@ def test_weights_are_held_once(work: str) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_weights_begin_at_a_cache_line(dtype: str) -> None:
-    """Wherever they come from: 16 bytes beyond one, where NumPy begins, every wide load takes two."""
+    """Wherever they come from: 16 bytes beyond, where NumPy begins, every wide load takes two."""
     network = dl.Network((64,) * 20 + (1,))
     landscape = dl.Landscape(network, dl.gaussian_regression(n=9, d=64, noise=1.0, seed=0))
     sampled = dl.init.Residual(0.5).sample(network, 0)
