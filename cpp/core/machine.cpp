@@ -10,10 +10,8 @@
 #ifdef _OPENMP
 #include <omp.h>
 #endif
-#ifdef __linux__
-#include <sys/mman.h>
-#endif
 
+#include "memory.hpp"
 #include "pack.hpp"
 
 namespace deeplinear {
@@ -172,12 +170,11 @@ template double multiply_add_rate<double>(int, double);
 Bandwidth memory_bandwidth(int threads, size_t bytes, int repetitions) {
   const size_t blocks = std::max<size_t>(1, bytes / (block * sizeof(double)));
   const size_t size = blocks * block * sizeof(double);
+  const size_t allocated = (size + page - 1) / page * page;
   const std::unique_ptr<double, Free> array(
-      static_cast<double*>(std::aligned_alloc(page, (size + page - 1) / page * page)));
+      static_cast<double*>(std::aligned_alloc(page, allocated)));
   if (!array) throw std::bad_alloc();
-#ifdef MADV_HUGEPAGE
-  madvise(array.get(), size, MADV_HUGEPAGE);
-#endif
+  prefer_huge_pages(array.get(), allocated);
   // First touched by the thread that will use it: pages lie in the memory next to it.
 #pragma omp parallel num_threads(threads)
   {
