@@ -15,11 +15,13 @@
 
 namespace deeplinear {
 
-// Waits for another thread of the team: for the time between two layers without giving up the
-// processor, then with.
+// Waits for another thread of the team: for the microsecond between two layers without giving up
+// the processor, then with. Where threads outnumber processors the one waited for may not be
+// running, and spins are lost to it: of two large networks at once on two cores each takes 2.5
+// times as long as alone, but 24 times with 4000 spins.
 template <class Condition>
 inline void wait_until(Condition condition) {
-  constexpr int spins = 4000, yields = 200;
+  constexpr int spins = 100, yields = 1000;
   for (int i = 0; !condition(); ++i) {
     if (i < spins) {
 #if defined(__x86_64__)

@@ -155,11 +155,13 @@ inline void dots(int n, const Scalar* const* a, const Scalar* x, Scalar* out) {
     j += L;
   }
   using One = Pack<Scalar, 1>;
-  for (int r = 0; r < R; ++r) {
-    One rest = zero<One>();
-    for (int i = j; i < n; ++i) rest = fma(load<One>(row[r] + i), load<One>(x + i), rest);
-    out[r] = total(even[r] + odd[r], rest);
+  One rest[R];
+  for (int r = 0; r < R; ++r) rest[r] = zero<One>();
+  for (; j < n; ++j) {
+    const One xj = load<One>(x + j);
+    for (int r = 0; r < R; ++r) rest[r] = fma(load<One>(row[r] + j), xj, rest[r]);
   }
+  for (int r = 0; r < R; ++r) out[r] = total(even[r] + odd[r], rest[r]);
 }
 
 // w^r += sum_s c_rs a^s, R rows and S terms; then out_r = w^r . x, summed as in dots; w^r, a^s and
@@ -168,45 +170,46 @@ template <int R, int S, class Scalar>
 inline void fold(int n, Scalar* const* w, const Scalar (&c)[R][S], const Scalar* const* a,
                  const Scalar* x, Scalar* out) {
   using V = Vector<Scalar>;
+  using One = Pack<Scalar, 1>;
   constexpr int L = V::lanes;
   Scalar* row[R];
   const Scalar* term[S];
-  V factor[R][S], even[R], odd[R];
   for (int s = 0; s < S; ++s) term[s] = a[s];
+  for (int r = 0; r < R; ++r) row[r] = w[r];
+  // All is read before anything is written: a read at a multiple of 4 KB from a write waits for it.
+  const auto add = [&](int j, const auto& factor, auto* sum) __attribute__((always_inline)) {
+    using Q = std::remove_cvref_t<decltype(sum[0])>;
+    const Q xj = load<Q>(x + j);
+    Q entry[R];
+    for (int r = 0; r < R; ++r) entry[r] = load<Q>(row[r] + j);
+    for (int s = 0; s < S; ++s) {
+      const Q t = load<Q>(term[s] + j);
+      for (int r = 0; r < R; ++r) entry[r] = fma(factor[r][s], t, entry[r]);
+    }
+    for (int r = 0; r < R; ++r) sum[r] = fma(entry[r], xj, sum[r]);
+    for (int r = 0; r < R; ++r) store(row[r] + j, entry[r]);
+  };
+  V factor[R][S], even[R], odd[R];
   for (int r = 0; r < R; ++r) {
-    row[r] = w[r];
     even[r] = odd[r] = zero<V>();
     for (int s = 0; s < S; ++s) factor[r][s] = V(c[r][s]);
   }
-  const auto add = [&](int j, V* sum) {
-    const V xj = load<V>(x + j);
-    for (int r = 0; r < R; ++r) {
-      V entry = load<V>(row[r] + j);
-      for (int s = 0; s < S; ++s) entry = fma(factor[r][s], load<V>(term[s] + j), entry);
-      store(row[r] + j, entry);
-      sum[r] = fma(entry, xj, sum[r]);
-    }
-  };
   int j = 0;
   for (; j + 2 * L <= n; j += 2 * L) {
-    add(j, even);
-    add(j + L, odd);
+    add(j, factor, even);
+    add(j + L, factor, odd);
   }
   if (j + L <= n) {
-    add(j, even);
+    add(j, factor, even);
     j += L;
   }
-  using One = Pack<Scalar, 1>;
+  One single[R][S], rest[R];
   for (int r = 0; r < R; ++r) {
-    One rest = zero<One>();
-    for (int i = j; i < n; ++i) {
-      One entry = load<One>(row[r] + i);
-      for (int s = 0; s < S; ++s) entry = fma(One(c[r][s]), load<One>(term[s] + i), entry);
-      store(row[r] + i, entry);
-      rest = fma(entry, load<One>(x + i), rest);
-    }
-    out[r] = total(even[r] + odd[r], rest);
+    rest[r] = zero<One>();
+    for (int s = 0; s < S; ++s) single[r][s] = One(c[r][s]);
   }
+  for (; j < n; ++j) add(j, single, rest);
+  for (int r = 0; r < R; ++r) out[r] = total(even[r] + odd[r], rest[r]);
 }
 
 // Calls body(R, first) for blocks of at most R rows of first .. last, the last of them shorter.
@@ -303,12 +306,13 @@ inline void multiply_rows(int cols, const Scalar* W, const Rows& rows, const Sca
   });
 }
 
-// W += sum_s c_s u^s (v^s)^T in these rows, one term at least; then y = W x there. Two rows at a
-// time: the factors of four would not fit the registers.
+// W += sum_s c_s u^s (v^s)^T in these rows, one term at least; then y = W x there. The factors of
+// four rows and four terms fit 32 registers, those of two rows 16.
 template <class Scalar>
 inline void fold_rows(int cols, Scalar* W, const LayerTerms<Scalar>& terms, const Rows& rows,
                       const Scalar* x, Scalar* y, const Upcoming<Scalar>& next = {}) {
-  detail::for_each_row_block<2>(rows, next, [&](auto block, int i, int apart) {
+  constexpr int at_once = EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS >= 32 ? Rows::streams : 2;
+  detail::for_each_row_block<at_once>(rows, next, [&](auto block, int i, int apart) {
     constexpr int R = decltype(block)::value;
     Scalar* row[R];
     Scalar product[R];
