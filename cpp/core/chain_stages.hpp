@@ -27,7 +27,8 @@ class ChainStages {
         tableau_(tableau),
         risk_(problem.risk),
         storage_(2 * tableau.stages * net_.coordinates, zero<P>()) {
-    for (int s = 0; s < tableau.stages; ++s) set_readout(problem, u(s));
+    for (int s = 0; s < tableau.stages; ++s)
+      set_readout(problem, u(s) + net_.vectors[net_.depth()]);
   }
 
   const Tableau& tableau() const { return tableau_; }
@@ -81,7 +82,7 @@ class ChainStages {
     const P* first = u(0);
     return deeplinear::range_failure<Scalar>(
         net_, risk_is_finite, [=](Layout::Index n) { return double(W[n].lane(i)); },
-        [=](Layout::Index n) { return double(first[n].lane(i)); });
+        [=, this](int k, int j) { return double(first[net_.vectors[k] + j].lane(i)); });
   }
 
   // |w - w*|^2 and the excess of the test risk at the last stage

@@ -25,10 +25,9 @@ struct Problem {
   bool by_samples() const { return samples.train.count() > 0; }
 };
 
-// u_L = p, for a pack or a number
+// top = u_L = p, of packs or numbers
 template <class Number>
-inline void set_readout(const Problem& problem, Number* u) {
-  Number* top = u + problem.net.vectors[problem.net.depth()];
+inline void set_readout(const Problem& problem, Number* top) {
   for (std::size_t i = 0; i < problem.readout.size(); ++i) {
     if constexpr (std::is_floating_point_v<Number>) {
       top[i] = Number(problem.readout[i]);
@@ -62,7 +61,7 @@ class Landscape {
         chain_(problem.net, team),
         u_(net_.coordinates),
         v_(net_.coordinates) {
-    set_readout(problem, u_.data());
+    set_readout(problem, u_.data() + net_.vectors[net_.depth()]);
   }
 
   // pull and push at the weights

@@ -16,10 +16,9 @@ struct RangeFailure {
   int layer = 0;
 };
 
-// Looks at the u_k of a pull. W(n) and u(n) are the n-th weight and number of the vectors as
-// double, of runs in the precision Scalar. Numbers whose squares overflow are too large for a risk;
-// those below the smallest normal number have lost their digits, unless the product is zero as it
-// stands.
+// Looks at the u_k of a pull. W(n) is the n-th weight and u(k, i) the i-th number of u_k as double,
+// of runs in the precision Scalar. Numbers whose squares overflow are too large for a risk; those
+// below the smallest normal number have lost their digits, unless the product is zero as it stands.
 template <class Scalar, class Weight, class Number>
 RangeFailure range_failure(const Layout& net, bool risk_is_finite, Weight W, Number u) {
   const double most = std::sqrt(double(std::numeric_limits<Scalar>::max()));
@@ -27,7 +26,7 @@ RangeFailure range_failure(const Layout& net, bool risk_is_finite, Weight W, Num
   const auto largest = [&](int k) {
     double size = 0;
     for (int i = 0; i < net.widths[k]; ++i) {
-      const double x = std::abs(u(net.vectors[k] + i));
+      const double x = std::abs(u(k, i));
       if (!(x <= size)) size = x;  // NaN as well
     }
     return size;
@@ -35,7 +34,7 @@ RangeFailure range_failure(const Layout& net, bool risk_is_finite, Weight W, Num
   const auto underflows = [&](int k) {
     bool any = false;
     for (int i = 0; i < net.rows(k); ++i) {
-      const double x = u(net.vectors[k] + i);
+      const double x = u(k, i);
       if (x == 0) continue;
       for (int j = 0; j < net.cols(k); ++j) {
         const double w = W(net.weights[k] + Layout::Index(i) * net.cols(k) + j);

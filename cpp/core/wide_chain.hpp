@@ -20,16 +20,34 @@
 
 namespace deeplinear {
 
-// Rank-one terms of all layers: c_s u^s_k (v^s_{k-1})^T with u^s, v^s as of Layout::vectors
+// A vector of every width, as of Layout::vectors; or one of `count` whose vectors of the same width
+// lie side by side: what a layer needs of all of them is then one stream of memory.
+template <class Scalar>
+struct Vectors {
+  Scalar* data = nullptr;
+  int count = 1, place = 0;
+
+  Vectors() = default;
+  Vectors(Scalar* data_, int count_ = 1, int place_ = 0)
+      : data(data_), count(count_), place(place_) {}
+
+  // (d_k,)
+  Scalar* at(const Layout& net, int k) const {
+    return data + count * net.vectors[k] + Layout::Index(place) * net.widths[k];
+  }
+  operator Vectors<const Scalar>() const { return {data, count, place}; }
+};
+
+// Rank-one terms of all layers: c_s u^s_k (v^s_{k-1})^T
 template <class Scalar>
 struct Terms {
   static constexpr int capacity = LayerTerms<Scalar>::capacity;
   int count = 0;
   Scalar coefficient[capacity];
-  const Scalar* u[capacity];
-  const Scalar* v[capacity];
+  Vectors<const Scalar> u[capacity];
+  Vectors<const Scalar> v[capacity];
 
-  void add(Scalar c, const Scalar* u_, const Scalar* v_) {
+  void add(Scalar c, Vectors<const Scalar> u_, Vectors<const Scalar> v_) {
     coefficient[count] = c;
     u[count] = u_;
     v[count++] = v_;
@@ -40,8 +58,8 @@ struct Terms {
     layer.count = count;
     for (int s = 0; s < count; ++s) {
       layer.coefficient[s] = coefficient[s];
-      layer.u[s] = u[s] + net.vectors[k];
-      layer.v[s] = v[s] + net.vectors[k - 1];
+      layer.u[s] = u[s].at(net, k);
+      layer.v[s] = v[s].at(net, k - 1);
     }
     return layer;
   }
@@ -77,7 +95,7 @@ class WideChain {
 
   // u_{k-1} for k = L .. 1 from u_L. source(k, first, last, y) adds a_k to y on first .. last.
   template <class Source = NoSource>
-  void pull(const Scalar* W, const Terms<Scalar>& terms, Scalar* u, Source source = {}) {
+  void pull(const Scalar* W, const Terms<Scalar>& terms, Vectors<Scalar> u, Source source = {}) {
     team_.run([&](Team::Member member) {
       for (int k = net_.depth(); k >= 1; --k) pull_layer(member, k, W, terms, u, source);
     });
@@ -85,7 +103,7 @@ class WideChain {
 
   // v_k for k = 1 .. L - 1 from v_0. source(k, first, last, y) adds b_k to y on first .. last.
   template <class Source = NoSource>
-  void push(const Scalar* W, const Terms<Scalar>& terms, Scalar* v, Source source = {}) {
+  void push(const Scalar* W, const Terms<Scalar>& terms, Vectors<Scalar> v, Source source = {}) {
     team_.run([&](Team::Member member) {
       for (int k = 1; k < net_.depth(); ++k) {
         push_layer(member, k, terms, v, source, [&](const Rows& rows, const Scalar* x, Scalar* y) {
@@ -98,7 +116,7 @@ class WideChain {
 
   // W += the folded terms, and with them in W the push with the other terms.
   void fold_and_push(Scalar* W, const Terms<Scalar>& folded, const Terms<Scalar>& terms,
-                     Scalar* v) {
+                     Vectors<Scalar> v) {
     team_.run([&](Team::Member member) {
       for (int k = 1; k <= net_.depth(); ++k) {
         push_layer(member, k, terms, v, NoSource{},
@@ -159,11 +177,11 @@ class WideChain {
 
   template <class Source>
   void pull_layer(Team::Member member, int k, const Scalar* W, const Terms<Scalar>& terms,
-                  Scalar* u, Source source) {
+                  Vectors<Scalar> u, Source source) {
     const int cols = net_.cols(k), count = slabs(k);
     const Scalar* layer = W + net_.weights[k];
-    const Scalar* x = u + net_.vectors[k];
-    Scalar* y = u + net_.vectors[k - 1];
+    const Scalar* x = u.at(net_, k);
+    Scalar* y = u.at(net_, k - 1);
     const auto mine = slabs_of(member, k);
     if (count == 1) {
       if (mine.first < mine.last) multiply_alone(k, layer, terms, x, y, source);
@@ -222,12 +240,12 @@ class WideChain {
   }
 
   template <class Source, class Multiply>
-  void push_layer(Team::Member member, int k, const Terms<Scalar>& terms, Scalar* v, Source source,
-                  Multiply multiply) {
+  void push_layer(Team::Member member, int k, const Terms<Scalar>& terms, Vectors<Scalar> v,
+                  Source source, Multiply multiply) {
     const Rows rows = rows_of(member, k);
     if (!rows.empty()) {
-      const Scalar* x = v + net_.vectors[k - 1];
-      Scalar* y = v + net_.vectors[k];
+      const Scalar* x = v.at(net_, k - 1);
+      Scalar* y = v.at(net_, k);
       multiply(rows, x, y);
       const auto layer = terms.of_layer(net_, k);
       add_terms(layer, layer.v, layer.u, net_.cols(k), x, rows, y);

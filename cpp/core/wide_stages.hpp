@@ -36,7 +36,7 @@ class WideStages {
         squared_norm_(net_.depth() + 1),
         squared_error_(net_.depth() + 1) {
     for (int slot = 0; slot < slots_; ++slot) {
-      set_readout(problem, storage_.data() + 2 * slot * net_.coordinates);
+      set_readout(problem, vectors(2 * slot).at(net_, net_.depth()));
       free_.push_back(slot);
     }
     for (int s = 0; s < tableau.stages; ++s) renew(s);
@@ -128,11 +128,11 @@ class WideStages {
   P squared_distance() const { return risk_.squared_distance(); }
   P test_excess() const { return risk_.test_excess(); }
 
-  RangeFailure range_failure(const P* W, int, bool risk_is_finite) const {
-    const Scalar *w = numbers(W), *first = u(0);
+  RangeFailure range_failure(const P* W, int, bool risk_is_finite) {
+    const Scalar* w = numbers(W);
     return deeplinear::range_failure<Scalar>(
         net_, risk_is_finite, [=](Index n) { return double(w[n]); },
-        [=](Index n) { return double(first[n]); });
+        [this](int k, int i) { return double(u(0).at(net_, k)[i]); });
   }
 
  private:
@@ -148,10 +148,9 @@ class WideStages {
   static Scalar* numbers(P* W) { return reinterpret_cast<Scalar*>(W); }
   static const Scalar* numbers(const P* W) { return reinterpret_cast<const Scalar*>(W); }
 
-  Scalar* u(int s) { return storage_.data() + 2 * slot_[s] * net_.coordinates; }
-  const Scalar* u(int s) const { return storage_.data() + 2 * slot_[s] * net_.coordinates; }
-  Scalar* v(int s) { return u(s) + net_.coordinates; }
-  const Scalar* v(int s) const { return u(s) + net_.coordinates; }
+  Vectors<Scalar> vectors(int place) { return {storage_.data(), 2 * slots_, place}; }
+  Vectors<Scalar> u(int s) { return vectors(2 * slot_[s]); }
+  Vectors<Scalar> v(int s) { return vectors(2 * slot_[s] + 1); }
 
   void renew(int s) {
     slot_[s] = free_.back();
@@ -167,7 +166,8 @@ class WideStages {
   // u^s and v^s_0; returns the excess risk
   P pull_stage(const Scalar* W, int s, const Terms<Scalar>& terms) {
     chain_.pull(W, terms, u(s));
-    return risk_.gradient(reinterpret_cast<P*>(u(s)), reinterpret_cast<P*>(v(s)));
+    return risk_.gradient(reinterpret_cast<P*>(u(s).at(net_, 0)),
+                          reinterpret_cast<P*>(v(s).at(net_, 0)));
   }
 
   // v^s; the terms begin with those that wait.
@@ -207,7 +207,7 @@ class WideStages {
     Scalar* column[Tableau::capacity];
     for (int s = 0; s < stages; ++s) {
       column[s] = columns.data() + std::size_t(n) * s;
-      std::copy_n((of_u ? u(s) : v(s)) + net_.vectors[k], n, column[s]);
+      std::copy_n((of_u ? u(s) : v(s)).at(net_, k), n, column[s]);
     }
     Triangle R{};
     for (int i = 0; i < stages; ++i) {
@@ -232,7 +232,7 @@ class WideStages {
   WideChain<Scalar> chain_;
   const int most_waiting_;  // fold once there are so many terms
   const int slots_;
-  AlignedVector<Scalar> storage_;  // (slots, u and v)
+  AlignedVector<Scalar> storage_;  // u and v of every slot
   std::vector<int> free_, waiting_slots_;
   std::array<int, Tableau::capacity> slot_{};  // of the stages
   Terms<Scalar> waiting_;
