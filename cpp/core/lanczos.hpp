@@ -84,19 +84,18 @@ class Lanczos {
         // Far above the rounding of H Q = Q T + beta q e^T the residual needs no product of its
         // own.
         const bool known = locked_ == 0 && goal >= 1e4 * epsilon * norm_;
-        if (known && estimate <= goal) {
-          x_.noalias() = Q_.combination(0, ritz_.rightCols(1));
-          x_.normalize();
-          fill_best(ritz_value_, estimate);
-          set_next();
-          return best_;
-        }
-        if (exhausted || (!known && estimate <= 0.5 * goal)) {
+        const bool enough = estimate <= (known ? 1 : 0.5) * goal;
+        if (exhausted || enough) {
           next_ = w_;
           x_.noalias() = Q_.combination(locked_, ritz_.rightCols(1));
           if (locked_ > 0) clean(x_);
           x_.normalize();
-          if (accept() || exhausted) {
+          if (known && enough) {
+            fill_best(ritz_value_, estimate);
+          } else {
+            accept();
+          }
+          if (best_.converged || exhausted) {
             set_next();
             return best_;
           }
@@ -152,12 +151,11 @@ class Lanczos {
     ++best_.products;
   }
 
-  // Fills best from the unit vector x, by a product; true where it is good enough.
-  bool accept() {
+  // Fills best from the unit vector x, by a product.
+  void accept() {
     multiply(x_);
     const double value = x_.dot(w_);
     fill_best(value, (w_ - value * x_).norm());
-    return best_.converged;
   }
 
   void fill_best(double value, double residual) {
