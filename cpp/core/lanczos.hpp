@@ -86,20 +86,20 @@ class Lanczos {
         const bool known = locked_ == 0 && goal >= 1e4 * epsilon * norm_;
         const bool enough = estimate <= (known ? 1 : 0.5) * goal;
         if (exhausted || enough) {
-          next_ = w_;
           x_.noalias() = Q_.combination(locked_, ritz_.rightCols(1));
           if (locked_ > 0) clean(x_);
           x_.normalize();
           if (known && enough) {
             fill_best(ritz_value_, estimate);
           } else {
+            next_ = w_;
             accept();
+            w_.swap(next_);
           }
           if (best_.converged || exhausted) {
             set_next();
             return best_;
           }
-          w_.swap(next_);
         }
         if (full) {
           kept = restart(T, j);
