@@ -131,85 +131,78 @@ inline void set_block(int first, int count, const Scalar* c, const Scalar* const
   for (int i = 0; i < N; ++i) store(y + first + i * V::lanes, sum[i]);
 }
 
-// out_r = a^r . x, each by two sums of vectors and one of what is left; a^r and x (n,), R of them
-template <int R, class Scalar>
-inline void dots(int n, const Scalar* const* a, const Scalar* x, Scalar* out) {
+// R sums over 0 .. n at a time, in this order: vectors, in turn to an even and an odd sum of their
+// own, then what is left, number by number. add(j, sum) adds the numbers from j on to sum (R,), as
+// many as its elements have lanes. The sums stay in registers only if all of it is inlined.
+template <int R, class Scalar, class Add>
+__attribute__((always_inline)) inline void sum_over(int n, const Add& add, Scalar* out) {
   using V = Vector<Scalar>;
+  using One = Pack<Scalar, 1>;
   constexpr int L = V::lanes;
-  const Scalar* row[R];
   V even[R], odd[R];
+  One rest[R];
   for (int r = 0; r < R; ++r) {
-    row[r] = a[r];
     even[r] = odd[r] = zero<V>();
+    rest[r] = zero<One>();
   }
   int j = 0;
   for (; j + 2 * L <= n; j += 2 * L) {
-    const V first = load<V>(x + j), second = load<V>(x + j + L);
-    for (int r = 0; r < R; ++r) {
-      even[r] = fma(load<V>(row[r] + j), first, even[r]);
-      odd[r] = fma(load<V>(row[r] + j + L), second, odd[r]);
-    }
+    add(j, even);
+    add(j + L, odd);
   }
   if (j + L <= n) {
-    for (int r = 0; r < R; ++r) even[r] = fma(load<V>(row[r] + j), load<V>(x + j), even[r]);
+    add(j, even);
     j += L;
   }
-  using One = Pack<Scalar, 1>;
-  One rest[R];
-  for (int r = 0; r < R; ++r) rest[r] = zero<One>();
-  for (; j < n; ++j) {
-    const One xj = load<One>(x + j);
-    for (int r = 0; r < R; ++r) rest[r] = fma(load<One>(row[r] + j), xj, rest[r]);
-  }
+  for (; j < n; ++j) add(j, rest);
   for (int r = 0; r < R; ++r) out[r] = total(even[r] + odd[r], rest[r]);
 }
 
-// w^r += sum_s c_rs a^s, R rows and S terms; then out_r = w^r . x, summed as in dots; w^r, a^s and
-// x (n,)
+// out_r = a^r . x; a^r and x (n,), R of them
+template <int R, class Scalar>
+inline void dots(int n, const Scalar* const* a, const Scalar* x, Scalar* out) {
+  const Scalar* row[R];
+  for (int r = 0; r < R; ++r) row[r] = a[r];
+  const auto add = [&]<class Q>(int j, Q* sum) __attribute__((always_inline)) {
+    const Q xj = load<Q>(x + j);
+    for (int r = 0; r < R; ++r) sum[r] = fma(load<Q>(row[r] + j), xj, sum[r]);
+  };
+  sum_over<R>(n, add, out);
+}
+
+// w^r += sum_s c_rs a^s, R rows and S terms; then out_r = w^r . x, to the bit as of dots; w^r, a^s
+// and x (n,)
 template <int R, int S, class Scalar>
 inline void fold(int n, Scalar* const* w, const Scalar (&c)[R][S], const Scalar* const* a,
                  const Scalar* x, Scalar* out) {
   using V = Vector<Scalar>;
-  using One = Pack<Scalar, 1>;
-  constexpr int L = V::lanes;
   Scalar* row[R];
   const Scalar* term[S];
+  V factor[R][S];
   for (int s = 0; s < S; ++s) term[s] = a[s];
-  for (int r = 0; r < R; ++r) row[r] = w[r];
+  for (int r = 0; r < R; ++r) {
+    row[r] = w[r];
+    for (int s = 0; s < S; ++s) factor[r][s] = V(c[r][s]);
+  }
   // All is read before anything is written: a read at a multiple of 4 KB from a write waits for it.
-  const auto add = [&](int j, const auto& factor, auto* sum) __attribute__((always_inline)) {
-    using Q = std::remove_cvref_t<decltype(sum[0])>;
+  const auto add = [&]<class Q>(int j, Q* sum) __attribute__((always_inline)) {
     const Q xj = load<Q>(x + j);
     Q entry[R];
     for (int r = 0; r < R; ++r) entry[r] = load<Q>(row[r] + j);
     for (int s = 0; s < S; ++s) {
       const Q t = load<Q>(term[s] + j);
-      for (int r = 0; r < R; ++r) entry[r] = fma(factor[r][s], t, entry[r]);
+      for (int r = 0; r < R; ++r) {
+        if constexpr (Q::lanes == V::lanes) {
+          entry[r] = fma(factor[r][s], t, entry[r]);
+        } else {
+          entry[r] = fma(Q(c[r][s]), t, entry[r]);
+        }
+      }
     }
     for (int r = 0; r < R; ++r) sum[r] = fma(entry[r], xj, sum[r]);
     for (int r = 0; r < R; ++r) store(row[r] + j, entry[r]);
   };
-  V factor[R][S], even[R], odd[R];
-  for (int r = 0; r < R; ++r) {
-    even[r] = odd[r] = zero<V>();
-    for (int s = 0; s < S; ++s) factor[r][s] = V(c[r][s]);
-  }
-  int j = 0;
-  for (; j + 2 * L <= n; j += 2 * L) {
-    add(j, factor, even);
-    add(j + L, factor, odd);
-  }
-  if (j + L <= n) {
-    add(j, factor, even);
-    j += L;
-  }
-  One single[R][S], rest[R];
-  for (int r = 0; r < R; ++r) {
-    rest[r] = zero<One>();
-    for (int s = 0; s < S; ++s) single[r][s] = One(c[r][s]);
-  }
-  for (; j < n; ++j) add(j, single, rest);
-  for (int r = 0; r < R; ++r) out[r] = total(even[r] + odd[r], rest[r]);
+  sum_over<R>(n, add, out);
 }
 
 // Calls body(R, first) for blocks of at most R rows of first .. last, the last of them shorter.
