@@ -27,8 +27,9 @@ class ChainStages {
         tableau_(tableau),
         risk_(problem.risk),
         storage_(2 * tableau.stages * net_.coordinates, zero<P>()) {
-    for (int s = 0; s < tableau.stages; ++s)
+    for (int s = 0; s < tableau.stages; ++s) {
       set_readout(problem, u(s) + net_.vectors[net_.depth()]);
+    }
   }
 
   const Tableau& tableau() const { return tableau_; }

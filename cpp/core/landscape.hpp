@@ -25,14 +25,14 @@ struct Problem {
   bool by_samples() const { return samples.train.count() > 0; }
 };
 
-// top = u_L = p, of packs or numbers
+// u_L = p, for packs or numbers
 template <class Number>
-inline void set_readout(const Problem& problem, Number* top) {
+inline void set_readout(const Problem& problem, Number* last) {
   for (std::size_t i = 0; i < problem.readout.size(); ++i) {
     if constexpr (std::is_floating_point_v<Number>) {
-      top[i] = Number(problem.readout[i]);
+      last[i] = Number(problem.readout[i]);
     } else {
-      top[i] = Number(typename Number::Scalar(problem.readout[i]));
+      last[i] = Number(typename Number::Scalar(problem.readout[i]));
     }
   }
 }
