@@ -42,6 +42,8 @@ class Team {
   // A part [first, last) of a whole
   struct Range {
     int first, last;
+
+    bool empty() const { return first == last; }
   };
 
   // A thread of the team within run()

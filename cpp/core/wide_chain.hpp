@@ -107,8 +107,7 @@ class WideChain {
     team_.run([&](Team::Member member) {
       for (int k = 1; k < net_.depth(); ++k) {
         push_layer(member, k, terms, v, source, [&](const Rows& rows, const Scalar* x, Scalar* y) {
-          multiply_rows(net_.cols(k), W + net_.weights[k], rows, x, y,
-                        upcoming(W, k + 1, slabs_of(member, k + 1)));
+          multiply_rows(net_.cols(k), W + net_.weights[k], rows, x, y, next_rows(W, k, member));
         });
       }
     });
@@ -123,7 +122,7 @@ class WideChain {
                    [&](const Rows& rows, const Scalar* x, Scalar* y) {
                      const auto layer = folded.of_layer(net_, k);
                      fold_rows(net_.cols(k), W + net_.weights[k], layer, rows, x, y,
-                               upcoming(W, k + 1, slabs_of(member, k + 1)));
+                               next_rows(W, k, member));
                    });
       }
     });
@@ -164,9 +163,28 @@ class WideChain {
     return {first, last};
   }
 
-  Upcoming<Scalar> upcoming(const Scalar* W, int k, Team::Range part) const {
-    if (part.first == part.last) return {};
-    return {W + net_.weights[k], net_.cols(k), rows_of(k, part)};
+  // What a push reads after layer k
+  Upcoming<Scalar> next_rows(const Scalar* W, int k, Team::Member member) const {
+    if (slabs_of(member, ++k).empty()) return {};
+    return {W + net_.weights[k], net_.cols(k), rows_of(member, k),
+            Streams<Scalar>::product(net_.cols(k))};
+  }
+
+  // What sum_slabs reads from slab i of layer k on
+  Upcoming<Scalar> next_slabs(const Scalar* W, int k, Team::Member member, int i) const {
+    if (i == slabs_of(member, k).last) i = slabs_of(member, --k).first;
+    const int left = slabs_of(member, k).last - i;
+    if (left == 0) return {};
+    const int count = in_pairs(k) ? std::min(2, left) : 1;
+    return {W + net_.weights[k], net_.cols(k), rows_of(k, {i, i + count}),
+            in_pairs(k) ? Streams<Scalar>::transposed / 2 * count : Streams<Scalar>::transposed};
+  }
+
+  // Slabs are passed over in pairs where they are too short for four streams of their own, but not
+  // those of so few columns that two streams make their work dear.
+  bool in_pairs(int k) const {
+    const int bytes = net_.cols(k) * int(sizeof(Scalar));  // of a row
+    return bytes >= 768 && bytes < 2048;
   }
 
   // The sum of a slab of layer k, (cols,)
@@ -178,25 +196,14 @@ class WideChain {
   template <class Source>
   void pull_layer(Team::Member member, int k, const Scalar* W, const Terms<Scalar>& terms,
                   Vectors<Scalar> u, Source source) {
-    const int cols = net_.cols(k), count = slabs(k);
-    const Scalar* layer = W + net_.weights[k];
     const Scalar* x = u.at(net_, k);
     Scalar* y = u.at(net_, k - 1);
-    const auto mine = slabs_of(member, k);
-    if (count == 1) {
-      if (mine.first < mine.last) multiply_alone(k, layer, terms, x, y, source);
+    if (slabs(k) == 1) {
+      if (!slabs_of(member, k).empty()) multiply_alone(k, W, terms, x, y, source);
       member.barrier();
       return;
     }
-    auto below = slabs_of(member, k - 1);
-    below.last = std::min(below.last, below.first + 1);
-    for (int slab = mine.first; slab < mine.last; ++slab) {
-      Scalar* sum = sum_of_slab(k, slab);
-      std::fill_n(sum, cols, Scalar(0));
-      const bool more = slab + 1 < mine.last;
-      const auto next = more ? upcoming(W, k, {slab + 1, slab + 2}) : upcoming(W, k - 1, below);
-      add_transposed_rows(cols, layer, rows_of(k, {slab, slab + 1}), x, sum, next);
-    }
+    sum_slabs(member, k, W, x);
     member.barrier();
     // A thread needs u_{k-1} on its rows of the next layer; there all of them.
     const Rows next = rows_of(member, k - 1);
@@ -204,11 +211,40 @@ class WideChain {
     if (k == 1) member.barrier();
   }
 
+  // The sums of the member's slabs of layer k
+  void sum_slabs(Team::Member member, int k, const Scalar* W, const Scalar* x) {
+    const int cols = net_.cols(k), shortest = net_.rows(k) / slabs(k);
+    const auto mine = slabs_of(member, k);
+    const auto sum = [&](auto count, auto streams, int i) {
+      constexpr int R = decltype(count)::value, S = decltype(streams)::value;
+      Rows slab[R];
+      Scalar* sums[R];
+      for (int r = 0; r < R; ++r) {
+        slab[r] = rows_of(k, {i + r, i + r + 1});
+        sums[r] = sum_of_slab(k, i + r);
+        std::fill_n(sums[r], cols, Scalar(0));
+      }
+      add_transposed_slabs<R, S>(cols, W + net_.weights[k], slab, shortest / S, x, sums,
+                                 next_slabs(W, k, member, i + R));
+    };
+    constexpr int all = Streams<Scalar>::transposed, half = all / 2;
+    if (in_pairs(k)) {
+      detail::for_each_block_of<2>(mine.first, mine.last, [&](auto count, int i) {
+        sum(count, std::integral_constant<int, half>{}, i);
+      });
+    } else {
+      detail::for_each_block_of<1>(mine.first, mine.last, [&](auto count, int i) {
+        sum(count, std::integral_constant<int, all>{}, i);
+      });
+    }
+  }
+
   // y = W^T x + a, by one thread
   template <class Source>
-  void multiply_alone(int k, const Scalar* layer, const Terms<Scalar>& terms, const Scalar* x,
+  void multiply_alone(int k, const Scalar* W, const Terms<Scalar>& terms, const Scalar* x,
                       Scalar* y, Source source) {
     const int rows = net_.rows(k), cols = net_.cols(k);
+    const Scalar* layer = W + net_.weights[k];
     std::fill_n(y, cols, Scalar(0));
     source(k - 1, 0, cols, y);
     if (cols <= largest_narrow) {

@@ -5,6 +5,7 @@
 // order that depends on which they are.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <type_traits>
 
@@ -28,32 +29,45 @@ struct LayerTerms {
   const Scalar* v[capacity];
 };
 
-// Consecutive rows first .. last of a layer. They are read as several streams side by side, equal
-// parts of them, far apart in memory: a processor fetches ahead along several streams at once, but
-// only along one within a page, and what it fetches beyond the end of one is the next one's.
+// Consecutive rows first .. last of a layer
 struct Rows {
-  static constexpr int streams = 4;
   int first, last;
 
+  int count() const { return last - first; }
   bool empty() const { return first == last; }
 };
 
+// Rows are read as several streams side by side, equal parts of them, far apart in memory. A
+// processor fetches ahead along several streams at once, but only along one within a page, and does
+// so the better the longer they are; what it fetches beyond the end of one is the next one's. More
+// of them make the work per row cheaper.
+template <class Scalar>
+struct Streams {
+  // W^T x reads and writes its sum once for all streams.
+  static constexpr int transposed = 4;
+  // An update reads the terms once for all. The factors of four rows and four terms fit 32
+  // registers, those of two rows 16.
+  static constexpr int fold = EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS >= 32 ? 4 : 2;
+  // W x has little to do but at the end of a row.
+  static int product(int cols) { return cols * int(sizeof(Scalar)) < 768 ? 4 : 2; }
+};
+
 // What a thread reads after some rows. The first lines of its streams are fetched while it works on
-// the last of those before, so the memory has work while threads wait for each other.
+// the last of those before: two, from which the processor goes on by itself.
 template <class Scalar>
 struct Upcoming {
   const Scalar* W = nullptr;  // (.., cols)
   int cols = 0;
   Rows rows = {};
+  int streams = 1;
 
   void fetch() const {
-    constexpr int bytes = 512;
-    const int apart = (rows.last - rows.first) / Rows::streams;
-    for (int r = 0; apart > 0 && r < Rows::streams; ++r) {
-      const Scalar* row = W + std::ptrdiff_t(rows.first + r * apart) * cols;
-      for (int i = 0; i < bytes; i += line_bytes) {
-        __builtin_prefetch(reinterpret_cast<const char*>(row) + i);
-      }
+    const int apart = rows.count() / streams;
+    for (int r = 0; apart > 0 && r < streams; ++r) {
+      const auto* start =
+          reinterpret_cast<const char*>(W + std::ptrdiff_t(rows.first + r * apart) * cols);
+      __builtin_prefetch(start);
+      __builtin_prefetch(start + line_bytes);
     }
   }
 };
@@ -92,30 +106,38 @@ inline typename V::Scalar total(const V& sum, const One& rest) {
   }
 }
 
-// y += sum_r c_r a^r on first .. last, one after another; y and a^r, R of them
-template <int R, class Scalar>
-inline void add_combination(int first, int last, const Scalar* const* a, const Scalar* c,
-                            Scalar* y) {
+// y^r += sum_s c_rs a^rs on first .. last, one term after another; R vectors y of S terms each
+template <int R, int S, class Scalar>
+inline void add_combinations(int first, int last, const Scalar* const (&a)[R][S],
+                             const Scalar (&c)[R][S], Scalar* const* y) {
   using V = Vector<Scalar>;
-  constexpr int L = V::lanes;
-  const Scalar* row[R];
-  V factor[R];
-  for (int r = 0; r < R; ++r) {
-    row[r] = a[r];
-    factor[r] = V(c[r]);
-  }
-  int j = first;
-  for (; j + L <= last; j += L) {
-    V sum = load<V>(y + j);
-    for (int r = 0; r < R; ++r) sum = fma(load<V>(row[r] + j), factor[r], sum);
-    store(y + j, sum);
-  }
   using One = Pack<Scalar, 1>;
-  for (; j < last; ++j) {
-    One sum = load<One>(y + j);
-    for (int r = 0; r < R; ++r) sum = fma(load<One>(row[r] + j), One(c[r]), sum);
-    store(y + j, sum);
+  const Scalar* term[R][S];
+  Scalar* sum[R];
+  V factor[R][S];
+  for (int r = 0; r < R; ++r) {
+    sum[r] = y[r];
+    for (int s = 0; s < S; ++s) {
+      term[r][s] = a[r][s];
+      factor[r][s] = V(c[r][s]);
+    }
   }
+  // All is read before anything is written: a read at a multiple of 4 KB from a write waits for it.
+  const auto add = [&]<class Q>(int j, const Q(&by)[R][S]) __attribute__((always_inline)) {
+    Q entry[R];
+    for (int r = 0; r < R; ++r) {
+      entry[r] = load<Q>(sum[r] + j);
+      for (int s = 0; s < S; ++s) entry[r] = fma(load<Q>(term[r][s] + j), by[r][s], entry[r]);
+    }
+    for (int r = 0; r < R; ++r) store(sum[r] + j, entry[r]);
+  };
+  int j = first;
+  for (; j + V::lanes <= last; j += V::lanes) add(j, factor);
+  One number[R][S];
+  for (int r = 0; r < R; ++r) {
+    for (int s = 0; s < S; ++s) number[r][s] = One(c[r][s]);
+  }
+  for (; j < last; ++j) add(j, number);
 }
 
 // y = sum_s c_s a^s on first .. first + N, one after another; N lanes in registers of V
@@ -184,7 +206,7 @@ inline void fold(int n, Scalar* const* w, const Scalar (&c)[R][S], const Scalar*
     row[r] = w[r];
     for (int s = 0; s < S; ++s) factor[r][s] = V(c[r][s]);
   }
-  // All is read before anything is written: a read at a multiple of 4 KB from a write waits for it.
+  // Read before written, as above
   const auto add = [&]<class Q>(int j, Q* sum) __attribute__((always_inline)) {
     const Q xj = load<Q>(x + j);
     Q entry[R];
@@ -219,7 +241,7 @@ inline void for_each_block_of(int first, int last, Body body) {
 // Calls body(R, i, apart) for R rows i, i + apart, .. at a time, R a compile-time constant.
 template <int R, class Scalar, class Body>
 inline void for_each_row_block(const Rows& rows, const Upcoming<Scalar>& next, Body body) {
-  const int apart = (rows.last - rows.first) / R, end = rows.first + apart;
+  const int apart = rows.count() / R, end = rows.first + apart;
   for (int i = rows.first; i < end; ++i) {
     if (i == end - 1) next.fetch();
     body(std::integral_constant<int, R>{}, i, apart);
@@ -235,8 +257,15 @@ inline void for_each_row_block(const Rows& rows, const Upcoming<Scalar>& next, B
 template <class Scalar>
 inline void add_multiples(int count, int first, int last, const Scalar* c, const Scalar* const* a,
                           Scalar* y) {
-  detail::for_each_block_of<largest_narrow>(0, count, [&](auto block, int s) {
-    detail::add_combination<decltype(block)::value>(first, last, a + s, c + s, y);
+  detail::for_each_block_of<largest_narrow>(0, count, [&](auto block, int from) {
+    constexpr int S = decltype(block)::value;
+    const Scalar* term[1][S];
+    Scalar factor[1][S];
+    for (int s = 0; s < S; ++s) {
+      term[0][s] = a[from + s];
+      factor[0][s] = c[from + s];
+    }
+    detail::add_combinations(first, last, term, factor, &y);
   });
 }
 
@@ -257,7 +286,7 @@ inline void set_to_combination(int count, int first, int last, const Scalar* c,
 // out_s = a^s . x for any number of them
 template <class Scalar>
 inline void wide_dots(int count, int n, const Scalar* const* a, const Scalar* x, Scalar* out) {
-  detail::for_each_block_of<Rows::streams>(0, count, [&](auto block, int s) {
+  detail::for_each_block_of<4>(0, count, [&](auto block, int s) {
     detail::dots<decltype(block)::value>(n, a + s, x, out + s);
   });
 }
@@ -269,43 +298,73 @@ inline Scalar wide_dot(int n, const Scalar* x, const Scalar* y) {
   return sum;
 }
 
+// y^r += W^T x of the rows of slab r alone, x (rows,), y^r (cols,); R slabs, each as S streams of
+// `apart` rows and what is left after them. Within a caller the inner loop would lack registers.
+template <int R, int S, class Scalar>
+__attribute__((noinline)) void add_transposed_slabs(int cols, const Scalar* W,
+                                                    const Rows (&slab)[R], int apart,
+                                                    const Scalar* x, Scalar* const* y,
+                                                    const Upcoming<Scalar>& next = {}) {
+  const Scalar* row[R][S];
+  const Scalar* factor[R][S];
+  for (int r = 0; r < R; ++r) {
+    for (int s = 0; s < S; ++s) {
+      const int first = slab[r].first + s * apart;
+      row[r][s] = W + std::ptrdiff_t(first) * cols;
+      factor[r][s] = x + first;
+    }
+  }
+  for (int i = 0; i < apart; ++i) {
+    if (i == apart - 1) next.fetch();
+    Scalar c[R][S];
+    for (int r = 0; r < R; ++r) {
+      for (int s = 0; s < S; ++s) c[r][s] = factor[r][s][i];
+    }
+    detail::add_combinations(0, cols, row, c, y);
+    for (int r = 0; r < R; ++r) {
+      for (int s = 0; s < S; ++s) row[r][s] += cols;
+    }
+  }
+  for (int r = 0; r < R; ++r) {
+    for (int i = slab[r].first + S * apart; i < slab[r].last; ++i) {
+      const Scalar* const rest[1][1] = {{W + std::ptrdiff_t(i) * cols}};
+      detail::add_combinations(0, cols, rest, {{x[i]}}, y + r);
+    }
+  }
+}
+
 // y += W^T x of these rows alone, x (rows,), y (cols,)
 template <class Scalar>
 inline void add_transposed_rows(int cols, const Scalar* W, const Rows& rows, const Scalar* x,
-                                Scalar* y, const Upcoming<Scalar>& next = {}) {
-  detail::for_each_row_block<Rows::streams>(rows, next, [&](auto block, int i, int apart) {
-    constexpr int R = decltype(block)::value;
-    const Scalar* row[R];
-    Scalar c[R];
-    for (int r = 0; r < R; ++r) {
-      row[r] = W + std::ptrdiff_t(i + r * apart) * cols;
-      c[r] = x[i + r * apart];
-    }
-    detail::add_combination<R>(0, cols, row, c, y);
-  });
+                                Scalar* y) {
+  constexpr int S = Streams<Scalar>::transposed;
+  add_transposed_slabs<1, S>(cols, W, {rows}, rows.count() / S, x, &y);
 }
 
 // y = W x in these rows, x (cols,), y (rows,)
 template <class Scalar>
 inline void multiply_rows(int cols, const Scalar* W, const Rows& rows, const Scalar* x, Scalar* y,
                           const Upcoming<Scalar>& next = {}) {
-  detail::for_each_row_block<Rows::streams>(rows, next, [&](auto block, int i, int apart) {
+  const auto multiply = [&](auto block, int i, int apart) {
     constexpr int R = decltype(block)::value;
     const Scalar* row[R];
     Scalar product[R];
     for (int r = 0; r < R; ++r) row[r] = W + std::ptrdiff_t(i + r * apart) * cols;
     detail::dots<R>(cols, row, x, product);
     for (int r = 0; r < R; ++r) y[i + r * apart] = product[r];
-  });
+  };
+  if (Streams<Scalar>::product(cols) == 2) {
+    detail::for_each_row_block<2>(rows, next, multiply);
+  } else {
+    detail::for_each_row_block<4>(rows, next, multiply);
+  }
 }
 
-// W += sum_s c_s u^s (v^s)^T in these rows, one term at least; then y = W x there. The factors of
-// four rows and four terms fit 32 registers, those of two rows 16.
+// W += sum_s c_s u^s (v^s)^T in these rows, one term at least; then y = W x there
 template <class Scalar>
 inline void fold_rows(int cols, Scalar* W, const LayerTerms<Scalar>& terms, const Rows& rows,
                       const Scalar* x, Scalar* y, const Upcoming<Scalar>& next = {}) {
-  constexpr int at_once = EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS >= 32 ? Rows::streams : 2;
-  detail::for_each_row_block<at_once>(rows, next, [&](auto block, int i, int apart) {
+  detail::for_each_row_block<Streams<Scalar>::fold>(rows, next, [&](auto block, int i, int apart) {
     constexpr int R = decltype(block)::value;
     Scalar* row[R];
     Scalar product[R];
