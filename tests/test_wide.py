@@ -39,7 +39,8 @@ EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23}
 DTYPES = list(EPSILON)
 
 # Widths below, at and above a register, a slab of 32 rows and the widths from which updates wait
-# for 2 steps (about 48 parameters per number of a vector) or 4 (96); layers of one slab and many.
+# for 2 steps (about 48 parameters per number of a vector) or 4 (96); layers of one slab and many,
+# passed over one by one or in pairs (rows of 96 to 255 numbers in float64), one of which is left.
 SHAPES = [
     (3, 4, 3, 1),
     (40, 130, 70, 33, 1),
@@ -48,6 +49,7 @@ SHAPES = [
     (65, 64, 129, 1),
     (1, 150, 1),
     (110, 260, 90, 1),
+    (130, 100, 97, 1),
 ]
 
 
