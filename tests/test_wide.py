@@ -34,12 +34,12 @@ pytestmark = pytest.mark.core
 
 Array = NDArray[Any]
 
-STEPS = 11  # odd, and no multiple of the steps whose updates wait: 1, 2 or 4
+STEPS = 11  # odd, and no multiple of the steps that are written at once: 1, 2 or 4
 EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23}
 DTYPES = list(EPSILON)
 
-# Widths below, at and above a register, a slab of 32 rows and the widths from which updates wait
-# for 2 steps (about 48 parameters per number of a vector) or 4 (96); layers of one slab and many,
+# Widths below, at and above a register, a slab of 32 rows and the widths from which a write is of
+# 2 steps (about 48 parameters per number of a vector) or 4 (96); layers of one slab and many,
 # passed over one by one or in pairs (rows of 96 to 255 numbers in float64), one of which is left.
 SHAPES = [
     (3, 4, 3, 1),

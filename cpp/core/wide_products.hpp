@@ -29,6 +29,9 @@ struct LayerTerms {
   const Scalar* v[capacity];
 };
 
+// When an update multiplies a row with x: after all its terms, or before the last of them
+enum class When { after_all, before_last };
+
 // Consecutive rows first .. last of a layer
 struct Rows {
   int first, last;
@@ -192,9 +195,9 @@ inline void dots(int n, const Scalar* const* a, const Scalar* x, Scalar* out) {
   sum_over<R>(n, add, out);
 }
 
-// w^r += sum_s c_rs a^s, R rows and S terms; then out_r = w^r . x, to the bit as of dots; w^r, a^s
-// and x (n,)
-template <int R, int S, class Scalar>
+// w^r += sum_s c_rs a^s, R rows and S terms; and out_r = w^r . x, to the bit as of dots, after all
+// of the terms or after all but the last; w^r, a^s and x (n,)
+template <int R, int S, When when, class Scalar>
 inline void fold(int n, Scalar* const* w, const Scalar (&c)[R][S], const Scalar* const* a,
                  const Scalar* x, Scalar* out) {
   using V = Vector<Scalar>;
@@ -211,7 +214,11 @@ inline void fold(int n, Scalar* const* w, const Scalar (&c)[R][S], const Scalar*
     const Q xj = load<Q>(x + j);
     Q entry[R];
     for (int r = 0; r < R; ++r) entry[r] = load<Q>(row[r] + j);
+    const auto multiply = [&] {
+      for (int r = 0; r < R; ++r) sum[r] = fma(entry[r], xj, sum[r]);
+    };
     for (int s = 0; s < S; ++s) {
+      if (when == When::before_last && s == S - 1) multiply();
       const Q t = load<Q>(term[s] + j);
       for (int r = 0; r < R; ++r) {
         if constexpr (Q::lanes == V::lanes) {
@@ -221,7 +228,7 @@ inline void fold(int n, Scalar* const* w, const Scalar (&c)[R][S], const Scalar*
         }
       }
     }
-    for (int r = 0; r < R; ++r) sum[r] = fma(entry[r], xj, sum[r]);
+    if (when == When::after_all) multiply();
     for (int r = 0; r < R; ++r) store(row[r] + j, entry[r]);
   };
   sum_over<R>(n, add, out);
@@ -328,7 +335,8 @@ __attribute__((noinline)) void add_transposed_slabs(int cols, const Scalar* W,
   for (int r = 0; r < R; ++r) {
     for (int i = slab[r].first + S * apart; i < slab[r].last; ++i) {
       const Scalar* const rest[1][1] = {{W + std::ptrdiff_t(i) * cols}};
-      detail::add_combinations(0, cols, rest, {{x[i]}}, y + r);
+      const Scalar c[1][1] = {{x[i]}};
+      detail::add_combinations(0, cols, rest, c, y + r);
     }
   }
 }
@@ -360,10 +368,11 @@ inline void multiply_rows(int cols, const Scalar* W, const Rows& rows, const Sca
   }
 }
 
-// W += sum_s c_s u^s (v^s)^T in these rows, one term at least; then y = W x there
+// W += sum_s c_s u^s (v^s)^T in these rows, one term at least; and y = W x there
 template <class Scalar>
-inline void fold_rows(int cols, Scalar* W, const LayerTerms<Scalar>& terms, const Rows& rows,
-                      const Scalar* x, Scalar* y, const Upcoming<Scalar>& next = {}) {
+inline void fold_rows(int cols, Scalar* W, const LayerTerms<Scalar>& terms, When when,
+                      const Rows& rows, const Scalar* x, Scalar* y,
+                      const Upcoming<Scalar>& next = {}) {
   detail::for_each_row_block<Streams<Scalar>::fold>(rows, next, [&](auto block, int i, int apart) {
     constexpr int R = decltype(block)::value;
     Scalar* row[R];
@@ -376,7 +385,11 @@ inline void fold_rows(int cols, Scalar* W, const LayerTerms<Scalar>& terms, cons
         const Scalar* u = terms.u[first + s] + i;
         for (int r = 0; r < R; ++r) c[r][s] = terms.coefficient[first + s] * u[r * apart];
       }
-      detail::fold<R>(cols, row, c, terms.v + first, x, product);
+      if (when == When::after_all || first + S < terms.count) {
+        detail::fold<R, S, When::after_all>(cols, row, c, terms.v + first, x, product);
+      } else {
+        detail::fold<R, S, When::before_last>(cols, row, c, terms.v + first, x, product);
+      }
     });
     for (int r = 0; r < R; ++r) y[i + r * apart] = product[r];
   });

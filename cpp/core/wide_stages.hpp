@@ -3,7 +3,7 @@
 // A step adds rank-one terms to the weights, one per stage. They wait, with their vectors, and
 // every product takes them into account, until a push folds several of them into the memory of the
 // weights on its way: so a step of descent reads the weights twice, and writes them once in several
-// steps.
+// steps. The push that writes folds the term of its own step, too, right after it has used a row.
 #pragma once
 
 #include <array>
@@ -30,8 +30,8 @@ class WideStages {
         tableau_(tableau),
         risk_(problem.risk),
         chain_(problem.net, team),
-        most_waiting_(tableau.stages == 1 ? steps_that_wait(problem.net) : 1),
-        slots_(tableau.stages + std::max(most_waiting_, tableau.stages)),
+        steps_per_write_(tableau.stages == 1 ? steps_per_write(problem.net) : 1),
+        slots_(tableau.stages == 1 ? steps_per_write_ : 2 * tableau.stages),
         storage_(2 * slots_ * net_.coordinates, Scalar(0)),
         squared_norm_(net_.depth() + 1),
         squared_error_(net_.depth() + 1) {
@@ -47,8 +47,12 @@ class WideStages {
   P start(P* W) { return pull_stage(numbers(W), 0, waiting_); }
 
   void descend(P* W, P h) {
-    push_stage(numbers(W), 0, waiting_);
-    add_waiting(0, -h.lane(0));
+    if (waiting_.count + 1 < steps_per_write_) {
+      chain_.push(numbers(W), waiting_, v(0));
+      return add_waiting(0, -h.lane(0));
+    }
+    waiting_.add(-h.lane(0), u(0), v(0));
+    fold(numbers(W), 0, When::before_last, Terms<Scalar>{});
   }
 
   P evaluate(P* W, int s, P h) {
@@ -110,7 +114,7 @@ class WideStages {
 
   // Puts all that waits into the memory of the weights.
   void settle(P* W) {
-    if (waiting_.count > 0) fold(numbers(W), 0, Terms<Scalar>{});
+    if (waiting_.count > 0) fold(numbers(W), 0, When::after_all, Terms<Scalar>{});
   }
 
   // What the weights in memory lack: the terms that wait, and sum_s c_s K_s.
@@ -140,7 +144,7 @@ class WideStages {
 
   // Each step that waits is four more passes over vectors in the next one, which has two over the
   // weights; a write of the weights costs about as much as half a pass.
-  static int steps_that_wait(const Layout& net) {
+  static int steps_per_write(const Layout& net) {
     const double width = double(net.parameters) / double(net.coordinates);
     return width < 48 ? 1 : width < 96 ? 2 : 4;
   }
@@ -170,18 +174,18 @@ class WideStages {
                           reinterpret_cast<P*>(v(s).at(net_, 0)));
   }
 
-  // v^s; the terms begin with those that wait.
+  // v^s; the terms begin with those that wait, which are folded.
   void push_stage(Scalar* W, int s, const Terms<Scalar>& terms) {
-    if (waiting_.count < most_waiting_) return chain_.push(W, terms, v(s));
+    if (waiting_.count == 0) return chain_.push(W, terms, v(s));
     Terms<Scalar> others;
     for (int j = waiting_.count; j < terms.count; ++j) {
       others.add(terms.coefficient[j], terms.u[j], terms.v[j]);
     }
-    fold(W, s, others);
+    fold(W, s, When::after_all, others);
   }
 
-  void fold(Scalar* W, int s, const Terms<Scalar>& others) {
-    chain_.fold_and_push(W, waiting_, others, v(s));
+  void fold(Scalar* W, int s, When when, const Terms<Scalar>& others) {
+    chain_.fold_and_push(W, waiting_, when, others, v(s));
     waiting_ = {};
     free_.insert(free_.end(), waiting_slots_.begin(), waiting_slots_.end());
     waiting_slots_.clear();
@@ -230,7 +234,7 @@ class WideStages {
   const Tableau& tableau_;
   RiskEvaluator<P> risk_;
   WideChain<Scalar> chain_;
-  const int most_waiting_;  // fold once there are so many terms
+  const int steps_per_write_;
   const int slots_;
   AlignedVector<Scalar> storage_;  // u and v of every slot
   std::vector<int> free_, waiting_slots_;
