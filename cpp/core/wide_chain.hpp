@@ -114,16 +114,18 @@ class WideChain {
   }
 
   // W += the folded terms, the last of which may have the v that is pushed; and the push with the
-  // other terms, at W with the folded ones.
-  void fold_and_push(Scalar* W, const Terms<Scalar>& folded, When when, const Terms<Scalar>& terms,
-                     Vectors<Scalar> v) {
+  // other terms, at W with the folded ones. The squared norms of rows, if asked for, lie as
+  // vectors.
+  template <Beside beside>
+  void fold_and_push(Scalar* W, const Terms<Scalar>& folded, const Terms<Scalar>& terms,
+                     Vectors<Scalar> v, Scalar* squares = nullptr) {
     team_.run([&](Team::Member member) {
       for (int k = 1; k <= net_.depth(); ++k) {
         push_layer(member, k, terms, v, NoSource{},
                    [&](const Rows& rows, const Scalar* x, Scalar* y) {
-                     const auto layer = folded.of_layer(net_, k);
-                     fold_rows(net_.cols(k), W + net_.weights[k], layer, when, rows, x, y,
-                               next_rows(W, k, member));
+                     Scalar* square = squares ? squares + net_.vectors[k] : nullptr;
+                     fold_rows<beside>(net_.cols(k), W + net_.weights[k], folded.of_layer(net_, k),
+                                       rows, x, y, square, next_rows(W, k, member));
                    });
       }
     });

@@ -29,8 +29,9 @@ struct LayerTerms {
   const Scalar* v[capacity];
 };
 
-// When an update multiplies a row with x: after all its terms, or before the last of them
-enum class When { after_all, before_last };
+// What a row's update computes beside: its product with x after all terms, or before the last of
+// them; or its product and its squared norm after all
+enum class Beside { product, product_before_last, product_and_square };
 
 // Consecutive rows first .. last of a layer
 struct Rows {
@@ -195,9 +196,9 @@ inline void dots(int n, const Scalar* const* a, const Scalar* x, Scalar* out) {
   sum_over<R>(n, add, out);
 }
 
-// w^r += sum_s c_rs a^s, R rows and S terms; and out_r = w^r . x, to the bit as of dots, after all
-// of the terms or after all but the last; w^r, a^s and x (n,)
-template <int R, int S, When when, class Scalar>
+// w^r += sum_s c_rs a^s, R rows and S terms; and out_r = w^r . x, out_{R+r} = |w^r|^2 if asked for,
+// to the bit as of dots; w^r, a^s and x (n,)
+template <int R, int S, Beside beside, class Scalar>
 inline void fold(int n, Scalar* const* w, const Scalar (&c)[R][S], const Scalar* const* a,
                  const Scalar* x, Scalar* out) {
   using V = Vector<Scalar>;
@@ -214,11 +215,11 @@ inline void fold(int n, Scalar* const* w, const Scalar (&c)[R][S], const Scalar*
     const Q xj = load<Q>(x + j);
     Q entry[R];
     for (int r = 0; r < R; ++r) entry[r] = load<Q>(row[r] + j);
-    const auto multiply = [&] {
-      for (int r = 0; r < R; ++r) sum[r] = fma(entry[r], xj, sum[r]);
-    };
-    for (int s = 0; s < S; ++s) {
-      if (when == When::before_last && s == S - 1) multiply();
+    for (int s = 0; s <= S; ++s) {
+      if (s == (beside == Beside::product_before_last ? S - 1 : S)) {
+        for (int r = 0; r < R; ++r) sum[r] = fma(entry[r], xj, sum[r]);
+      }
+      if (s == S) break;
       const Q t = load<Q>(term[s] + j);
       for (int r = 0; r < R; ++r) {
         if constexpr (Q::lanes == V::lanes) {
@@ -228,10 +229,14 @@ inline void fold(int n, Scalar* const* w, const Scalar (&c)[R][S], const Scalar*
         }
       }
     }
-    if (when == When::after_all) multiply();
-    for (int r = 0; r < R; ++r) store(row[r] + j, entry[r]);
+    for (int r = 0; r < R; ++r) {
+      if constexpr (beside == Beside::product_and_square) {
+        sum[R + r] = fma(entry[r], entry[r], sum[R + r]);
+      }
+      store(row[r] + j, entry[r]);
+    }
   };
-  sum_over<R>(n, add, out);
+  sum_over<beside == Beside::product_and_square ? 2 * R : R>(n, add, out);
 }
 
 // Calls body(R, first) for blocks of at most R rows of first .. last, the last of them shorter.
@@ -368,15 +373,18 @@ inline void multiply_rows(int cols, const Scalar* W, const Rows& rows, const Sca
   }
 }
 
-// W += sum_s c_s u^s (v^s)^T in these rows, one term at least; and y = W x there
-template <class Scalar>
-inline void fold_rows(int cols, Scalar* W, const LayerTerms<Scalar>& terms, When when,
-                      const Rows& rows, const Scalar* x, Scalar* y,
+// W += sum_s c_s u^s (v^s)^T in these rows, one term at least; and y = W x there, and the squared
+// norms of the rows if asked for, y and square (rows,)
+template <Beside beside, class Scalar>
+inline void fold_rows(int cols, Scalar* W, const LayerTerms<Scalar>& terms, const Rows& rows,
+                      const Scalar* x, Scalar* y, Scalar* square,
                       const Upcoming<Scalar>& next = {}) {
-  detail::for_each_row_block<Streams<Scalar>::fold>(rows, next, [&](auto block, int i, int apart) {
+  constexpr bool squares = beside == Beside::product_and_square;
+  constexpr int streams = squares ? 2 : Streams<Scalar>::fold;  // or there are too many sums
+  detail::for_each_row_block<streams>(rows, next, [&](auto block, int i, int apart) {
     constexpr int R = decltype(block)::value;
     Scalar* row[R];
-    Scalar product[R];
+    Scalar sums[2 * R];
     for (int r = 0; r < R; ++r) row[r] = W + std::ptrdiff_t(i + r * apart) * cols;
     detail::for_each_block_of<largest_narrow>(0, terms.count, [&](auto part, int first) {
       constexpr int S = decltype(part)::value;
@@ -385,13 +393,14 @@ inline void fold_rows(int cols, Scalar* W, const LayerTerms<Scalar>& terms, When
         const Scalar* u = terms.u[first + s] + i;
         for (int r = 0; r < R; ++r) c[r][s] = terms.coefficient[first + s] * u[r * apart];
       }
-      if (when == When::after_all || first + S < terms.count) {
-        detail::fold<R, S, When::after_all>(cols, row, c, terms.v + first, x, product);
+      if (first + S < terms.count) {
+        detail::fold<R, S, Beside::product>(cols, row, c, terms.v + first, x, sums);
       } else {
-        detail::fold<R, S, When::before_last>(cols, row, c, terms.v + first, x, product);
+        detail::fold<R, S, beside>(cols, row, c, terms.v + first, x, sums);
       }
     });
-    for (int r = 0; r < R; ++r) y[i + r * apart] = product[r];
+    for (int r = 0; r < R; ++r) y[i + r * apart] = sums[r];
+    for (int r = 0; squares && r < R; ++r) square[i + r * apart] = sums[R + r];
   });
 }
 

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cmath>
+#include <numeric>
 
 #include "landscape.hpp"
 #include "range.hpp"
@@ -52,7 +53,7 @@ class WideStages {
       return add_waiting(0, -h.lane(0));
     }
     waiting_.add(-h.lane(0), u(0), v(0));
-    fold(numbers(W), 0, When::before_last, Terms<Scalar>{});
+    fold<Beside::product_before_last>(numbers(W), 0, Terms<Scalar>{});
   }
 
   P evaluate(P* W, int s, P h) {
@@ -114,7 +115,7 @@ class WideStages {
 
   // Puts all that waits into the memory of the weights.
   void settle(P* W) {
-    if (waiting_.count > 0) fold(numbers(W), 0, When::after_all, Terms<Scalar>{});
+    if (waiting_.count > 0) fold<Beside::product>(numbers(W), 0, Terms<Scalar>{});
   }
 
   // What the weights in memory lack: the terms that wait, and sum_s c_s K_s.
@@ -181,25 +182,35 @@ class WideStages {
     for (int j = waiting_.count; j < terms.count; ++j) {
       others.add(terms.coefficient[j], terms.u[j], terms.v[j]);
     }
-    fold(W, s, When::after_all, others);
+    if (row_squares_.empty()) return fold<Beside::product>(W, s, others);
+    fold<Beside::product_and_square>(W, s, others);
+    add_up_squares();
   }
 
-  void fold(Scalar* W, int s, When when, const Terms<Scalar>& others) {
-    chain_.fold_and_push(W, waiting_, when, others, v(s));
+  template <Beside beside>
+  void fold(Scalar* W, int s, const Terms<Scalar>& others) {
+    chain_.template fold_and_push<beside>(W, waiting_, others, v(s), row_squares_.data());
     waiting_ = {};
     free_.insert(free_.end(), waiting_slots_.begin(), waiting_slots_.end());
     waiting_slots_.clear();
   }
 
-  // |W_k|^2 of the weights in memory
+  // |W_k|^2 of the weights in memory; from then on a fold brings them with it.
   void find_norms(const Scalar* W) {
+    row_squares_.resize(net_.coordinates);
     chain_.for_each_layer([&](int k) {
-      double sum = 0;
       for (int i = 0; i < net_.rows(k); ++i) {
         const Scalar* row = W + net_.weights[k] + Index(i) * net_.cols(k);
-        sum += double(wide_dot(net_.cols(k), row, row));
+        row_squares_[net_.vectors[k] + i] = wide_dot(net_.cols(k), row, row);
       }
-      squared_norm_[k] = sum;
+    });
+    add_up_squares();
+  }
+
+  void add_up_squares() {
+    chain_.for_each_layer([&](int k) {
+      const Scalar* square = row_squares_.data() + net_.vectors[k];
+      squared_norm_[k] = std::accumulate(square, square + net_.rows(k), 0.0);
     });
     norms_known_ = true;
   }
@@ -241,6 +252,7 @@ class WideStages {
   std::array<int, Tableau::capacity> slot_{};  // of the stages
   Terms<Scalar> waiting_;
   bool norms_known_ = false;
+  AlignedVector<Scalar> row_squares_;  // of the weights in memory, once an error was asked for
   std::vector<double> squared_norm_, squared_error_;  // of the layers, at [k]
 };
 
