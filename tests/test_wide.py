@@ -610,3 +610,21 @@ def test_the_samples_have_no_wide_engine() -> None:
     assert result.attrs["engine"] == "ensemble"
     with pytest.raises(ValueError, match="engine"):
         simulate(problem, "descent", 0.01, 2)
+
+
+def test_a_run_that_no_step_is_short_enough_for_leaves_nothing_to_the_next() -> None:
+    """It ends with a rejected step, whose norms of the weights would make the next one's too long.
+
+    At 1e40 times the weights the risk is finite, some 1e240, and the error of any step is not.
+    """
+    problem = problem_of((12, 40, 33, 1))
+    weights = [np.stack([1e40 * layer, layer]) for layer in problem.weights]
+
+    def run(some: list[Array]) -> xr.Dataset:
+        flow = dl.GradientFlow("dopri5", rtol=1e-8, atol=1e-12)
+        time = 20 * gentle_step(problem)
+        return dl.simulate(problem.landscape, some, flow, time=time, engine="wide", threads=1)
+
+    both, alone = run(weights), run(some_runs(weights, slice(1, 2)))
+    assert list(both.status.values) == ["diverged", "completed"]
+    assert_same_bits(both.isel(run=slice(1, 2)), alone, ("risk",))

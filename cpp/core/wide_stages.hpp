@@ -67,6 +67,7 @@ class WideStages {
   }
 
   P evaluate_at(P* W, int s) {
+    norms_known_ = false;
     const P excess = pull_stage(numbers(W), s, waiting_);
     push_stage(numbers(W), s, waiting_);
     return excess;
