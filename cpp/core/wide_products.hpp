@@ -215,11 +215,11 @@ inline void fold(int n, Scalar* const* w, const Scalar (&c)[R][S], const Scalar*
     const Q xj = load<Q>(x + j);
     Q entry[R];
     for (int r = 0; r < R; ++r) entry[r] = load<Q>(row[r] + j);
-    for (int s = 0; s <= S; ++s) {
-      if (s == (beside == Beside::product_before_last ? S - 1 : S)) {
-        for (int r = 0; r < R; ++r) sum[r] = fma(entry[r], xj, sum[r]);
-      }
-      if (s == S) break;
+    const auto multiply = [&] {
+      for (int r = 0; r < R; ++r) sum[r] = fma(entry[r], xj, sum[r]);
+    };
+    for (int s = 0; s < S; ++s) {
+      if (beside == Beside::product_before_last && s == S - 1) multiply();
       const Q t = load<Q>(term[s] + j);
       for (int r = 0; r < R; ++r) {
         if constexpr (Q::lanes == V::lanes) {
@@ -229,6 +229,7 @@ inline void fold(int n, Scalar* const* w, const Scalar (&c)[R][S], const Scalar*
         }
       }
     }
+    if (beside != Beside::product_before_last) multiply();
     for (int r = 0; r < R; ++r) {
       if constexpr (beside == Beside::product_and_square) {
         sum[R + r] = fma(entry[r], entry[r], sum[R + r]);
