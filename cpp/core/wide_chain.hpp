@@ -178,16 +178,15 @@ class WideChain {
     if (i == slabs_of(member, k).last) i = slabs_of(member, --k).first;
     const int left = slabs_of(member, k).last - i;
     if (left == 0) return {};
-    const int count = in_pairs(k) ? std::min(2, left) : 1;
+    const int count = std::min(slabs_at_once(k), left);
     return {W + net_.weights[k], net_.cols(k), rows_of(k, {i, i + count}),
-            in_pairs(k) ? Streams<Scalar>::transposed / 2 * count : Streams<Scalar>::transposed};
+            Streams<Scalar>::transposed / slabs_at_once(k) * count};
   }
 
-  // Slabs are passed over in pairs where they are too short for four streams of their own, but not
-  // those of so few columns that two streams make their work dear.
-  bool in_pairs(int k) const {
-    const int bytes = net_.cols(k) * int(sizeof(Scalar));  // of a row
-    return bytes >= 768 && bytes < 2048;
+  // Slabs are passed over in pairs where they are too short for four streams of their own.
+  int slabs_at_once(int k) const {
+    const int cols = net_.cols(k);
+    return cols * int(sizeof(Scalar)) < 2048 && !Streams<Scalar>::short_rows(cols) ? 2 : 1;
   }
 
   // The sum of a slab of layer k, (cols,)
@@ -231,7 +230,7 @@ class WideChain {
                                  next_slabs(W, k, member, i + R));
     };
     constexpr int all = Streams<Scalar>::transposed, half = all / 2;
-    if (in_pairs(k)) {
+    if (slabs_at_once(k) == 2) {
       detail::for_each_block_of<2>(mine.first, mine.last, [&](auto count, int i) {
         sum(count, std::integral_constant<int, half>{}, i);
       });

@@ -53,7 +53,10 @@ struct Streams {
   // registers, those of two rows 16.
   static constexpr int fold = EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS >= 32 ? 4 : 2;
   // W x has little to do but at the end of a row.
-  static int product(int cols) { return cols * int(sizeof(Scalar)) < 768 ? 4 : 2; }
+  static int product(int cols) { return short_rows(cols) ? 4 : 2; }
+
+  // Two rows at a time are dear.
+  static bool short_rows(int cols) { return cols * int(sizeof(Scalar)) < 768; }
 };
 
 // What a thread reads after some rows. The first lines of its streams are fetched while it works on

@@ -67,7 +67,7 @@ class WideStages {
   }
 
   P evaluate_at(P* W, int s) {
-    norms_known_ = false;
+    norms_known_ = false;  // of another run's weights
     const P excess = pull_stage(numbers(W), s, waiting_);
     push_stage(numbers(W), s, waiting_);
     return excess;
