@@ -28,6 +28,8 @@ CASES: dict[str, tuple[Any, dict[str, Any], float]] = {
 def problem_of(name: str) -> Problem:
     if name == "readout":
         return make_problem((3, 4, 2, 3), "any", 8, seed=2)
+    if name == "large":
+        return make_problem((30, 30, 30, 30, 1), "plain", 20, seed=4)
     return make_problem((3, 4, 3, 1), "plain", 10, seed=8)
 
 
@@ -91,6 +93,21 @@ def test_any_split(case: str, dtype: str) -> None:
             assert_same_bits(whole.isel(run=part), split)
     repeated = simulate(problem, case, some_runs(weights, [4] * 9 + [20] + [4] * 9), dtype=dtype)
     assert_same_bits(whole.isel(run=[4] * 9 + [20] + [4] * 9), repeated)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("case", CASES)
+def test_any_split_beyond_the_first_cache(case: str, dtype: str) -> None:
+    """Networks of which fewer are computed side by side."""
+    problem = problem_of("large")
+    weights = [0.1 * layer for layer in ensemble(problem, case, 9)]
+    options: dict[str, Any] = {"dtype": dtype, "record": ("risk", "distance"), "engine": "ensemble"}
+    whole = simulate(problem, case, weights, threads=1, **options)
+    for size in (1, 4, 7):
+        for start in range(0, 9, size):
+            part = slice(start, min(start + size, 9))
+            split = simulate(problem, case, some_runs(weights, part), **options)
+            assert_same_bits(whole.isel(run=part), split, ("risk", "distance"))
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -94,23 +94,30 @@ Outcome simulate(const Problem& problem, const Plan& plan, Scalar* weights, cons
     }
     return run_groups<FixedSteps<WideStages<Scalar>>>(problem, plan, weights, records, monitor);
   }
-  constexpr int native = native_lanes<Scalar>, wide = registers_per_pack * native;
-  // Alone on its thread a run gains nothing from idle lanes beside it, which cost memory.
-  const bool alone = plan.runs <= plan.threads;
+  constexpr int native = native_lanes<Scalar>, wide = registers_per_pack * native,
+                half = native / packs_per_register;
+  // Alone on its thread a run gains nothing from idle lanes beside it, which cost memory; and twice
+  // as many threads have work where half a register of runs each is enough.
+  const bool alone = plan.runs <= plan.threads,
+             few = plan.runs <= std::int64_t(plan.threads) * half;
   const auto fits_first_level = [](std::ptrdiff_t numbers) {
     return numbers * std::ptrdiff_t(sizeof(Scalar)) <= Eigen::l1CacheSize();
   };
   if (problem.by_samples()) {
     if (alone) return run_lanes<SampleStages, 1>(problem, plan, weights, records, monitor);
-    if (fits_first_level(SampleGradient<Pack<Scalar, 1>>::numbers(problem.net) * native)) {
-      return run_lanes<SampleStages, native>(problem, plan, weights, records, monitor);
+    const auto numbers = SampleGradient<Pack<Scalar, 1>>::numbers(problem.net);
+    if (few || !fits_first_level(numbers * native)) {
+      return run_lanes<SampleStages, half>(problem, plan, weights, records, monitor);
     }
-    constexpr int half = native / packs_per_register;
-    return run_lanes<SampleStages, half>(problem, plan, weights, records, monitor);
+    return run_lanes<SampleStages, native>(problem, plan, weights, records, monitor);
   }
   if (alone) return run_lanes<ChainStages, 1>(problem, plan, weights, records, monitor);
-  // Beyond the first-level cache its bandwidth is the limit, and more lanes only take more of it.
+  // Beyond the first-level cache its bandwidth is the limit, and more lanes only take more of it. A
+  // larger part of the runs of half a register stays there.
   const auto numbers = problem.net.parameters + 2 * problem.net.coordinates;
+  if (few || !fits_first_level(numbers * half)) {
+    return run_lanes<ChainStages, half>(problem, plan, weights, records, monitor);
+  }
   if (fits_first_level(numbers * wide) && plan.method != Method::dopri5 &&
       plan.runs > std::int64_t(plan.threads) * native) {
     return run_lanes<ChainStages, wide>(problem, plan, weights, records, monitor);
