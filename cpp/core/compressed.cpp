@@ -102,8 +102,8 @@ Vector CompressedHessian::compress(const double* V) const {
   landscape_.chain().for_each_layer([&](int k) {
     const int rows = net_.rows(k), cols = net_.cols(k);
     const double* Vk = V + net_.weights[k];
-    multiply_rows(cols, Vk, {0, rows}, vhat(k - 1).data(), x.data() + alpha_[k - 1]);
-    add_transposed_rows(cols, Vk, {0, rows}, uhat(k).data(), x.data() + beta_[k - 1]);
+    multiply(rows, cols, Vk, vhat(k - 1).data(), x.data() + alpha_[k - 1]);
+    add_transposed(rows, cols, Vk, uhat(k).data(), x.data() + beta_[k - 1]);
   });
   project(x);
   return x;

@@ -46,8 +46,8 @@ void Landscape::hessian_vector_product(const double* V, double* out) {
   chain_.for_each_layer([&](int k) {
     const int rows = net_.rows(k), cols = net_.cols(k);
     const double* Vk = V + net_.weights[k];
-    add_transposed_rows(cols, Vk, {0, rows}, u(k), below.data() + net_.vectors[k - 1]);
-    multiply_rows(cols, Vk, {0, rows}, v(k - 1), above.data() + net_.vectors[k]);
+    add_transposed(rows, cols, Vk, u(k), below.data() + net_.vectors[k - 1]);
+    multiply(rows, cols, Vk, v(k - 1), above.data() + net_.vectors[k]);
   });
   const auto adds = [&](const AlignedVector<double>& from) {
     return [&](int k, int first, int last, double* y) {

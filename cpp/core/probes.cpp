@@ -24,9 +24,9 @@ class LayerOperator {
 
   void apply(const Eigen::Ref<const Vector>& x, Eigen::Ref<Vector> y) {
     const int rows = int(W_.rows()), cols = int(W_.cols());
-    multiply_rows(cols, W_.data(), {0, rows}, x.data() + rows, y.data());
+    multiply(rows, cols, W_.data(), x.data() + rows, y.data());
     y.tail(cols).setZero();
-    add_transposed_rows(cols, W_.data(), {0, rows}, x.data(), y.data() + rows);
+    add_transposed(rows, cols, W_.data(), x.data(), y.data() + rows);
   }
 
  private:

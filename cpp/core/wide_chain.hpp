@@ -8,7 +8,9 @@
 // The rows of a layer are cut into slabs, which go to the threads. In a push a thread computes its
 // rows of v_k; in a pull each slab gives a sum of its own, and a thread adds those up where its
 // rows of the next layer need them. So every thread reads consecutive memory, the threads meet once
-// per layer, and all sums have an order that the number of threads doesn't change.
+// per layer, and all sums have an order that the number of threads doesn't change: slabs that are
+// short are added up in pairs, by the thread that has both, which leaves others less to read from
+// its cache, or else by all.
 #pragma once
 
 #include <algorithm>
@@ -81,6 +83,8 @@ class WideChain {
       if (slabs(k) > 1) stride_ = std::max(stride_, net.cols(k));
       most_slabs_ = std::max(most_slabs_, slabs(k));
     }
+    constexpr int line = line_bytes / int(sizeof(Scalar));
+    stride_ = (stride_ + line - 1) / line * line;
     sums_.assign(std::size_t(2) * std::size_t(most_slabs_) * std::size_t(stride_), Scalar(0));
   }
 
@@ -106,9 +110,16 @@ class WideChain {
   void push(const Scalar* W, const Terms<Scalar>& terms, Vectors<Scalar> v, Source source = {}) {
     team_.run([&](Team::Member member) {
       for (int k = 1; k < net_.depth(); ++k) {
-        push_layer(member, k, terms, v, source, [&](const Rows& rows, const Scalar* x, Scalar* y) {
-          multiply_rows(net_.cols(k), W + net_.weights[k], rows, x, y, next_rows(W, k, member));
-        });
+        const int cols = net_.cols(k);
+        const auto product = [&](const auto& streams, const Scalar* x, Scalar* y,
+                                 const Upcoming& next) {
+          multiply_streams(cols, streams, x, y, next);
+        };
+        if (StreamCounts<Scalar>::short_rows(cols)) {
+          push_layer<4>(member, k, W, terms, v, source, product);
+        } else {
+          push_layer<2>(member, k, W, terms, v, source, product);
+        }
       }
     });
   }
@@ -119,14 +130,17 @@ class WideChain {
   template <Beside beside>
   void fold_and_push(Scalar* W, const Terms<Scalar>& folded, const Terms<Scalar>& terms,
                      Vectors<Scalar> v, Scalar* squares = nullptr) {
+    // or there are too many sums
+    constexpr int streams = beside == Beside::product_and_square ? 2 : StreamCounts<Scalar>::fold;
     team_.run([&](Team::Member member) {
       for (int k = 1; k <= net_.depth(); ++k) {
-        push_layer(member, k, terms, v, NoSource{},
-                   [&](const Rows& rows, const Scalar* x, Scalar* y) {
-                     Scalar* square = squares ? squares + net_.vectors[k] : nullptr;
-                     fold_rows<beside>(net_.cols(k), W + net_.weights[k], folded.of_layer(net_, k),
-                                       rows, x, y, square, next_rows(W, k, member));
-                   });
+        const LayerTerms<Scalar> layer = folded.of_layer(net_, k);
+        Scalar* square = squares ? squares + net_.vectors[k] : nullptr;
+        push_layer<streams>(
+            member, k, W, terms, v, NoSource{},
+            [&](const auto& rows, const Scalar* x, Scalar* y, const Upcoming& next) {
+              fold_streams<beside>(net_.cols(k), rows, layer, x, y, square, next);
+            });
       }
     });
   }
@@ -166,30 +180,22 @@ class WideChain {
     return {first, last};
   }
 
-  // What a push reads after layer k
-  Upcoming<Scalar> next_rows(const Scalar* W, int k, Team::Member member) const {
-    if (slabs_of(member, ++k).empty()) return {};
-    return {W + net_.weights[k], net_.cols(k), rows_of(member, k),
-            Streams<Scalar>::product(net_.cols(k))};
-  }
-
-  // What sum_slabs reads from slab i of layer k on
-  Upcoming<Scalar> next_slabs(const Scalar* W, int k, Team::Member member, int i) const {
-    if (i == slabs_of(member, k).last) i = slabs_of(member, --k).first;
-    const int left = slabs_of(member, k).last - i;
-    if (left == 0) return {};
-    const int count = std::min(slabs_at_once(k), left);
-    return {W + net_.weights[k], net_.cols(k), rows_of(k, {i, i + count}),
-            Streams<Scalar>::transposed / slabs_at_once(k) * count};
-  }
-
-  // Slabs are passed over in pairs where they are too short for four streams of their own.
-  int slabs_at_once(int k) const {
+  // Slabs 2 i and 2 i + 1 are a pair, passed over at once, where a slab is too short for four
+  // streams of its own.
+  static constexpr int short_bytes = 2048;  // of a row
+  bool in_pairs(int k) const {
     const int cols = net_.cols(k);
-    return cols * int(sizeof(Scalar)) < 2048 && !Streams<Scalar>::short_rows(cols) ? 2 : 1;
+    return cols * int(sizeof(Scalar)) < short_bytes && !StreamCounts<Scalar>::short_rows(cols);
   }
 
-  // The sum of a slab of layer k, (cols,)
+  // Whether a thread has both slabs of the pair that begins with that slab
+  bool is_whole(int k, int slab) const {
+    const int size = team_.size(), count = slabs(k), second = slab + 1;
+    const int member = (second * size + count - 1) / count;  // the first that may begin with it
+    return second < count && count * member / size != second;
+  }
+
+  // The sum of a slab of layer k, or of a pair that begins with it, (cols,)
   Scalar* sum_of_slab(int k, int slab) {
     const Index row = Index(k % 2) * most_slabs_ + slab;  // neighbouring layers take turns
     return sums_.data() + row * stride_;
@@ -213,32 +219,59 @@ class WideChain {
     if (k == 1) member.barrier();
   }
 
-  // The sums of the member's slabs of layer k
+  // The sums of the member's slabs of layer k, the last ones first
   void sum_slabs(Team::Member member, int k, const Scalar* W, const Scalar* x) {
-    const int cols = net_.cols(k), shortest = net_.rows(k) / slabs(k);
+    constexpr int all = StreamCounts<Scalar>::transposed;
     const auto mine = slabs_of(member, k);
-    const auto sum = [&](auto count, auto streams, int i) {
-      constexpr int R = decltype(count)::value, S = decltype(streams)::value;
-      Rows slab[R];
-      Scalar* sums[R];
-      for (int r = 0; r < R; ++r) {
-        slab[r] = rows_of(k, {i + r, i + r + 1});
-        sums[r] = sum_of_slab(k, i + r);
-        std::fill_n(sums[r], cols, Scalar(0));
+    for (int end = mine.last, first; end > mine.first; end = first) {
+      first = first_before(k, mine, end);
+      const Upcoming next = slabs_before(member, k, first, W);
+      if (!in_pairs(k)) {
+        sum_at_once<1, all>(k, first, W, x, next);
+      } else if (end - first == 1) {
+        sum_at_once<1, all / 2>(k, first, W, x, next);
+      } else {
+        sum_at_once<2, all / 2>(k, first, W, x, next);
       }
-      add_transposed_slabs<R, S>(cols, W + net_.weights[k], slab, shortest / S, x, sums,
-                                 next_slabs(W, k, member, i + R));
-    };
-    constexpr int all = Streams<Scalar>::transposed, half = all / 2;
-    if (slabs_at_once(k) == 2) {
-      detail::for_each_block_of<2>(mine.first, mine.last, [&](auto count, int i) {
-        sum(count, std::integral_constant<int, half>{}, i);
-      });
-    } else {
-      detail::for_each_block_of<1>(mine.first, mine.last, [&](auto count, int i) {
-        sum(count, std::integral_constant<int, all>{}, i);
-      });
     }
+  }
+
+  // The first of the slabs that are passed over at once, and are the last of some before `end`
+  int first_before(int k, Team::Range slabs, int end) const {
+    const bool pair = in_pairs(k) && end % 2 == 0 && end - slabs.first >= 2;
+    return end - (pair ? 2 : 1);
+  }
+
+  template <int R, int S>
+  void sum_at_once(int k, int first, const Scalar* W, const Scalar* x, const Upcoming& next) {
+    const int cols = net_.cols(k);
+    alignas(line_bytes) Scalar of_one[R][R > 1 ? short_bytes / sizeof(Scalar) : 1];
+    Scalar* const sum = sum_of_slab(k, first);
+    Scalar* sums[R];
+    Stream<const Scalar> slabs[R][S];
+    for (int r = 0; r < R; ++r) {
+      sums[r] = R > 1 ? of_one[r] : sum;
+      std::fill_n(sums[r], cols, Scalar(0));
+      split(W + net_.weights[k], cols, rows_of(k, {first + r, first + r + 1}), slabs[r]);
+    }
+    add_transposed_slabs(cols, slabs, x, sums, next);
+    for (int j = 0; R > 1 && j < cols; ++j) sum[j] = of_one[0][j] + of_one[R - 1][j];
+  }
+
+  // What a pull reads before the slabs of layer k from `end` on, or in the layer below
+  Upcoming slabs_before(Team::Member member, int k, int end, const Scalar* W) const {
+    Upcoming next;
+    auto mine = slabs_of(member, k);
+    if (end == mine.first) {
+      mine = slabs_of(member, --k);
+      end = mine.last;
+    }
+    if (mine.empty()) return next;
+    const int first = first_before(k, mine, end);
+    Stream<const Scalar> streams[StreamCounts<Scalar>::transposed];
+    split(W + net_.weights[k], net_.cols(k), rows_of(k, {first, end}), streams);
+    for (const auto& stream : streams) next.add(stream);
+    return next;
   }
 
   // y = W^T x + a, by one thread
@@ -254,7 +287,7 @@ class WideChain {
       transposed_product(rows, cols, reinterpret_cast<const One*>(layer),
                          reinterpret_cast<const One*>(x), reinterpret_cast<One*>(y), true);
     } else {
-      add_transposed_rows(cols, layer, {0, rows}, x, y);
+      add_transposed(rows, cols, layer, x, y);
     }
     const LayerTerms<Scalar> layer_terms = terms.of_layer(net_, k);
     add_terms(layer_terms, layer_terms.u, layer_terms.v, rows, x, {0, cols}, y);
@@ -264,27 +297,41 @@ class WideChain {
   template <class Source>
   void add_up(int k, const Rows& entries, const LayerTerms<Scalar>& terms, const Scalar* x,
               Scalar* y, Source source) {
-    const int count = slabs(k);
-    Scalar c[largest_slabs + terms_capacity];
-    const Scalar* part[largest_slabs + terms_capacity];
-    for (int slab = 0; slab < count; ++slab) {
-      c[slab] = 1;
-      part[slab] = sum_of_slab(k, slab);
+    constexpr int capacity = largest_slabs + terms_capacity;
+    Scalar c[capacity];
+    const Scalar* part[capacity];
+    const Scalar* second[capacity] = {};
+    int count = 0;
+    for (int slab = 0; slab < slabs(k); slab += in_pairs(k) ? 2 : 1) {
+      const bool is_split = in_pairs(k) && slab + 1 < slabs(k) && !is_whole(k, slab);
+      c[count] = 1;
+      part[count] = sum_of_slab(k, slab);
+      second[count++] = is_split ? sum_of_slab(k, slab + 1) : nullptr;
     }
     coefficients(terms, terms.u, net_.rows(k), x, c + count);
     std::copy_n(terms.v, terms.count, part + count);
-    set_to_combination(count + terms.count, entries.first, entries.last, c, part, y);
+    count += terms.count;
+    set_to_combination(count, entries.first, entries.last, c, part, second, y);
     source(k - 1, entries.first, entries.last, y);
   }
 
-  template <class Source, class Multiply>
-  void push_layer(Team::Member member, int k, const Terms<Scalar>& terms, Vectors<Scalar> v,
-                  Source source, Multiply multiply) {
+  // multiply(streams, x, y, next) sets y = W x in the rows of R streams.
+  template <int R, class Number, class Source, class Multiply>
+  void push_layer(Team::Member member, int k, Number* W, const Terms<Scalar>& terms,
+                  Vectors<Scalar> v, Source source, Multiply multiply) {
     const Rows rows = rows_of(member, k);
     if (!rows.empty()) {
       const Scalar* x = v.at(net_, k - 1);
       Scalar* y = v.at(net_, k);
-      multiply(rows, x, y);
+      Stream<Number> streams[R];
+      split(W + net_.weights[k], net_.cols(k), rows, streams);
+      Upcoming next;
+      if (!slabs_of(member, k + 1).empty()) {
+        Stream<Number> above[R];
+        split(W + net_.weights[k + 1], net_.cols(k + 1), rows_of(member, k + 1), above);
+        for (const auto& stream : above) next.add(stream);
+      }
+      multiply(streams, x, y, next);
       const auto layer = terms.of_layer(net_, k);
       add_terms(layer, layer.v, layer.u, net_.cols(k), x, rows, y);
       source(k, rows.first, rows.last, y);

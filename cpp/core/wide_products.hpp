@@ -1,8 +1,8 @@
-// Products of a layer W (rows x cols, row by row) of one run with vectors, SIMD along the columns.
+// Products of a layer W (rows x cols) of one run with vectors, SIMD along the columns.
 //
-// Each works on some rows of the layer, so that threads can share it, and reads them once. A
-// product W x has the same bits whatever rows it is asked for; of W^T x the rows are added up in an
-// order that depends on which they are.
+// Each works on some rows of the layer, so that threads can share it, and reads them once, as
+// streams side by side. A product W x has the same bits whatever rows it is asked for; of W^T x the
+// rows are added up in an order that depends on which they are.
 #pragma once
 
 #include <algorithm>
@@ -13,10 +13,9 @@
 
 #include "pack.hpp"
 #include "products.hpp"
+#include "streams.hpp"
 
 namespace deeplinear {
-
-inline constexpr int line_bytes = 64;  // of a cache
 
 // Rank-one terms c_s u^s (v^s)^T, s < count, that belong to a layer and are not in its memory yet;
 // u^s (rows,) and v^s (cols,)
@@ -32,52 +31,6 @@ struct LayerTerms {
 // What a row's update computes beside: its product with x after all terms, or before the last of
 // them; or its product and its squared norm after all
 enum class Beside { product, product_before_last, product_and_square };
-
-// Consecutive rows first .. last of a layer
-struct Rows {
-  int first, last;
-
-  int count() const { return last - first; }
-  bool empty() const { return first == last; }
-};
-
-// Rows are read as several streams side by side, equal parts of them, far apart in memory. A
-// processor fetches ahead along several streams at once, but only along one within a page, and does
-// so the better the longer they are; what it fetches beyond the end of one is the next one's. More
-// of them make the work per row cheaper.
-template <class Scalar>
-struct Streams {
-  // W^T x reads and writes its sum once for all streams.
-  static constexpr int transposed = 4;
-  // An update reads the terms once for all. The factors of four rows and four terms fit 32
-  // registers, those of two rows 16.
-  static constexpr int fold = EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS >= 32 ? 4 : 2;
-  // W x has little to do but at the end of a row.
-  static int product(int cols) { return short_rows(cols) ? 4 : 2; }
-
-  // Two rows at a time are dear.
-  static bool short_rows(int cols) { return cols * int(sizeof(Scalar)) < 768; }
-};
-
-// What a thread reads after some rows. The first lines of its streams are fetched while it works on
-// the last of those before: two, from which the processor goes on by itself.
-template <class Scalar>
-struct Upcoming {
-  const Scalar* W = nullptr;  // (.., cols)
-  int cols = 0;
-  Rows rows = {};
-  int streams = 1;
-
-  void fetch() const {
-    const int apart = rows.count() / streams;
-    for (int r = 0; apart > 0 && r < streams; ++r) {
-      const auto* start =
-          reinterpret_cast<const char*>(W + std::ptrdiff_t(rows.first + r * apart) * cols);
-      __builtin_prefetch(start);
-      __builtin_prefetch(start + line_bytes);
-    }
-  }
-};
 
 namespace detail {
 
@@ -147,15 +100,21 @@ inline void add_combinations(int first, int last, const Scalar* const (&a)[R][S]
   for (; j < last; ++j) add(j, number);
 }
 
-// y = sum_s c_s a^s on first .. first + N, one after another; N lanes in registers of V
+// y = sum_s c_s (a^s + b^s) on first .. first + N, one after another, where b^s may be null; N
+// lanes in registers of V
 template <class V, int N, class Scalar>
-inline void set_block(int first, int count, const Scalar* c, const Scalar* const* a, Scalar* y) {
+inline void set_block(int first, int count, const Scalar* c, const Scalar* const* a,
+                      const Scalar* const* b, Scalar* y) {
   V sum[N];
   for (int i = 0; i < N; ++i) sum[i] = zero<V>();
   for (int s = 0; s < count; ++s) {
-    const Scalar* from = a[s] + first;
     const V factor(c[s]);
-    for (int i = 0; i < N; ++i) sum[i] = fma(load<V>(from + i * V::lanes), factor, sum[i]);
+    V term[N];
+    for (int i = 0; i < N; ++i) term[i] = load<V>(a[s] + first + i * V::lanes);
+    for (int i = 0; b[s] && i < N; ++i) {
+      term[i] = term[i] + load<V>(b[s] + first + i * V::lanes);
+    }
+    for (int i = 0; i < N; ++i) sum[i] = fma(term[i], factor, sum[i]);
   }
   for (int i = 0; i < N; ++i) store(y + first + i * V::lanes, sum[i]);
 }
@@ -254,16 +213,34 @@ inline void for_each_block_of(int first, int last, Body body) {
   }
 }
 
-// Calls body(R, i, apart) for R rows i, i + apart, .. at a time, R a compile-time constant.
-template <int R, class Scalar, class Body>
-inline void for_each_row_block(const Rows& rows, const Upcoming<Scalar>& next, Body body) {
-  const int apart = rows.count() / R, end = rows.first + apart;
-  for (int i = rows.first; i < end; ++i) {
-    if (i == end - 1) next.fetch();
-    body(std::integral_constant<int, R>{}, i, apart);
+// Calls body(row, index) for the rows of R streams, one of each at a time; row (R,) points to them
+// in memory, index (R,) are their numbers in the layer. Rows that some streams have more of follow.
+template <int R, class Number, class Body>
+inline void for_each_row(const Stream<Number> (&streams)[R], int cols, const Upcoming& next,
+                         Body body) {
+  Number* row[R];
+  int index[R], common = streams[0].count;
+  for (int r = 0; r < R; ++r) {
+    row[r] = streams[r].W;
+    index[r] = streams[r].first;
+    common = std::min(common, streams[r].count);
   }
-  for (int i = rows.first + R * apart; i < rows.last; ++i) {
-    body(std::integral_constant<int, 1>{}, i, 0);
+  for (int i = 0; i < common; ++i) {
+    if (i == common - 1) next.fetch();
+    body(row, index);
+    for (int r = 0; r < R; ++r) {
+      row[r] += cols;
+      ++index[r];
+    }
+  }
+  for (int r = 0; r < R; ++r) {
+    for (int i = common; i < streams[r].count; ++i) {
+      Number* one_row[1] = {row[r]};
+      int one_index[1] = {index[r]};
+      body(one_row, one_index);
+      row[r] += cols;
+      ++index[r];
+    }
   }
 }
 
@@ -285,18 +262,18 @@ inline void add_multiples(int count, int first, int last, const Scalar* c, const
   });
 }
 
-// y = sum_s c_s a^s on first .. last, for any number of them
+// y = sum_s c_s (a^s + b^s) on first .. last, for any number of them; b^s may be null
 template <class Scalar>
 inline void set_to_combination(int count, int first, int last, const Scalar* c,
-                               const Scalar* const* a, Scalar* y) {
+                               const Scalar* const* a, const Scalar* const* b, Scalar* y) {
   using V = detail::Vector<Scalar>;
   for (; first + 4 * V::lanes <= last; first += 4 * V::lanes) {
-    detail::set_block<V, 4>(first, count, c, a, y);
+    detail::set_block<V, 4>(first, count, c, a, b, y);
   }
   for (; first + V::lanes <= last; first += V::lanes) {
-    detail::set_block<V, 1>(first, count, c, a, y);
+    detail::set_block<V, 1>(first, count, c, a, b, y);
   }
-  for (; first < last; ++first) detail::set_block<Pack<Scalar, 1>, 1>(first, count, c, a, y);
+  for (; first < last; ++first) detail::set_block<Pack<Scalar, 1>, 1>(first, count, c, a, b, y);
 }
 
 // out_s = a^s . x for any number of them
@@ -314,97 +291,95 @@ inline Scalar wide_dot(int n, const Scalar* x, const Scalar* y) {
   return sum;
 }
 
-// y^r += W^T x of the rows of slab r alone, x (rows,), y^r (cols,); R slabs, each as S streams of
-// `apart` rows and what is left after them. Within a caller the inner loop would lack registers.
+// y^r += W^T x of the S streams of slab r alone, x (rows,), y^r (cols,); R slabs. All streams have
+// the same number of rows but for the last of a slab, which may have more. Within a caller the
+// inner loop would lack registers.
 template <int R, int S, class Scalar>
-__attribute__((noinline)) void add_transposed_slabs(int cols, const Scalar* W,
-                                                    const Rows (&slab)[R], int apart,
+__attribute__((noinline)) void add_transposed_slabs(int cols,
+                                                    const Stream<const Scalar> (&slab)[R][S],
                                                     const Scalar* x, Scalar* const* y,
-                                                    const Upcoming<Scalar>& next = {}) {
+                                                    const Upcoming& next = {}) {
+  const int common = slab[0][0].count;
   const Scalar* row[R][S];
   const Scalar* factor[R][S];
   for (int r = 0; r < R; ++r) {
     for (int s = 0; s < S; ++s) {
-      const int first = slab[r].first + s * apart;
-      row[r][s] = W + std::ptrdiff_t(first) * cols;
-      factor[r][s] = x + first;
+      row[r][s] = slab[r][s].W - cols;
+      factor[r][s] = x + slab[r][s].first;
     }
   }
-  for (int i = 0; i < apart; ++i) {
-    if (i == apart - 1) next.fetch();
+  for (int i = 0; i < common; ++i) {
+    if (i == common - 1) next.fetch();
     Scalar c[R][S];
     for (int r = 0; r < R; ++r) {
-      for (int s = 0; s < S; ++s) c[r][s] = factor[r][s][i];
+      for (int s = 0; s < S; ++s) {
+        c[r][s] = factor[r][s][i];
+        row[r][s] += cols;
+      }
     }
     detail::add_combinations(0, cols, row, c, y);
-    for (int r = 0; r < R; ++r) {
-      for (int s = 0; s < S; ++s) row[r][s] += cols;
-    }
   }
   for (int r = 0; r < R; ++r) {
-    for (int i = slab[r].first + S * apart; i < slab[r].last; ++i) {
-      const Scalar* const rest[1][1] = {{W + std::ptrdiff_t(i) * cols}};
-      const Scalar c[1][1] = {{x[i]}};
+    const Stream<const Scalar>& longest = slab[r][S - 1];
+    for (int i = common; i < longest.count; ++i) {
+      const Scalar* const rest[1][1] = {{longest.W + std::ptrdiff_t(i) * cols}};
+      const Scalar c[1][1] = {{factor[r][S - 1][i]}};
       detail::add_combinations(0, cols, rest, c, y + r);
     }
   }
 }
 
-// y += W^T x of these rows alone, x (rows,), y (cols,)
+// y += W^T x, x (rows,), y (cols,)
 template <class Scalar>
-inline void add_transposed_rows(int cols, const Scalar* W, const Rows& rows, const Scalar* x,
-                                Scalar* y) {
-  constexpr int S = Streams<Scalar>::transposed;
-  add_transposed_slabs<1, S>(cols, W, {rows}, rows.count() / S, x, &y);
+inline void add_transposed(int rows, int cols, const Scalar* W, const Scalar* x, Scalar* y) {
+  Stream<const Scalar> slab[1][StreamCounts<Scalar>::transposed];
+  split(W, cols, {0, rows}, slab[0]);
+  add_transposed_slabs(cols, slab, x, &y);
 }
 
-// y = W x in these rows, x (cols,), y (rows,)
-template <class Scalar>
-inline void multiply_rows(int cols, const Scalar* W, const Rows& rows, const Scalar* x, Scalar* y,
-                          const Upcoming<Scalar>& next = {}) {
-  const auto multiply = [&](auto block, int i, int apart) {
-    constexpr int R = decltype(block)::value;
-    const Scalar* row[R];
-    Scalar product[R];
-    for (int r = 0; r < R; ++r) row[r] = W + std::ptrdiff_t(i + r * apart) * cols;
-    detail::dots<R>(cols, row, x, product);
-    for (int r = 0; r < R; ++r) y[i + r * apart] = product[r];
-  };
-  if (Streams<Scalar>::product(cols) == 2) {
-    detail::for_each_row_block<2>(rows, next, multiply);
-  } else {
-    detail::for_each_row_block<4>(rows, next, multiply);
-  }
+// y = W x in the rows of these streams, x (cols,), y (rows,)
+template <int R, class Number, class Scalar>
+inline void multiply_streams(int cols, const Stream<Number> (&streams)[R], const Scalar* x,
+                             Scalar* y, const Upcoming& next = {}) {
+  detail::for_each_row(streams, cols, next, [&]<int N>(Number*(&row)[N], int (&index)[N]) {
+    Scalar product[N];
+    detail::dots<N>(cols, row, x, product);
+    for (int r = 0; r < N; ++r) y[index[r]] = product[r];
+  });
 }
 
-// W += sum_s c_s u^s (v^s)^T in these rows, one term at least; and y = W x there, and the squared
-// norms of the rows if asked for, y and square (rows,)
-template <Beside beside, class Scalar>
-inline void fold_rows(int cols, Scalar* W, const LayerTerms<Scalar>& terms, const Rows& rows,
-                      const Scalar* x, Scalar* y, Scalar* square,
-                      const Upcoming<Scalar>& next = {}) {
+// y = W x, x (cols,), y (rows,)
+template <class Scalar>
+inline void multiply(int rows, int cols, const Scalar* W, const Scalar* x, Scalar* y) {
+  Stream<const Scalar> streams[4];
+  split(W, cols, {0, rows}, streams);
+  multiply_streams(cols, streams, x, y);
+}
+
+// W += sum_s c_s u^s (v^s)^T in the rows of these streams, one term at least; and y = W x there,
+// and the squared norms of the rows if asked for, y and square (rows,)
+template <Beside beside, int R, class Scalar>
+inline void fold_streams(int cols, const Stream<Scalar> (&streams)[R],
+                         const LayerTerms<Scalar>& terms, const Scalar* x, Scalar* y,
+                         Scalar* square, const Upcoming& next = {}) {
   constexpr bool squares = beside == Beside::product_and_square;
-  constexpr int streams = squares ? 2 : Streams<Scalar>::fold;  // or there are too many sums
-  detail::for_each_row_block<streams>(rows, next, [&](auto block, int i, int apart) {
-    constexpr int R = decltype(block)::value;
-    Scalar* row[R];
-    Scalar sums[2 * R];
-    for (int r = 0; r < R; ++r) row[r] = W + std::ptrdiff_t(i + r * apart) * cols;
+  detail::for_each_row(streams, cols, next, [&]<int N>(Scalar*(&row)[N], int (&index)[N]) {
+    Scalar sums[2 * N];
     detail::for_each_block_of<largest_narrow>(0, terms.count, [&](auto part, int first) {
       constexpr int S = decltype(part)::value;
-      Scalar c[R][S];
+      Scalar c[N][S];
       for (int s = 0; s < S; ++s) {
-        const Scalar* u = terms.u[first + s] + i;
-        for (int r = 0; r < R; ++r) c[r][s] = terms.coefficient[first + s] * u[r * apart];
+        const Scalar* u = terms.u[first + s];
+        for (int r = 0; r < N; ++r) c[r][s] = terms.coefficient[first + s] * u[index[r]];
       }
       if (first + S < terms.count) {
-        detail::fold<R, S, Beside::product>(cols, row, c, terms.v + first, x, sums);
+        detail::fold<N, S, Beside::product>(cols, row, c, terms.v + first, x, sums);
       } else {
-        detail::fold<R, S, beside>(cols, row, c, terms.v + first, x, sums);
+        detail::fold<N, S, beside>(cols, row, c, terms.v + first, x, sums);
       }
     });
-    for (int r = 0; r < R; ++r) y[i + r * apart] = sums[r];
-    for (int r = 0; squares && r < R; ++r) square[i + r * apart] = sums[R + r];
+    for (int r = 0; r < N; ++r) y[index[r]] = sums[r];
+    for (int r = 0; squares && r < N; ++r) square[index[r]] = sums[N + r];
   });
 }
 
