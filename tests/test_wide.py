@@ -40,7 +40,8 @@ DTYPES = list(EPSILON)
 
 # Widths below, at and above a register, a slab of 32 rows and the widths from which a write is of
 # 2 steps (about 48 parameters per number of a vector) or 4 (96); layers of one slab and many,
-# passed over one by one or in pairs (rows of 96 to 255 numbers in float64), one of which is left.
+# passed over one by one or in pairs (rows of 96 to 255 numbers in float64), one of which is left,
+# and pairs of 37 and 38 rows.
 SHAPES = [
     (3, 4, 3, 1),
     (40, 130, 70, 33, 1),
@@ -50,6 +51,7 @@ SHAPES = [
     (1, 150, 1),
     (110, 260, 90, 1),
     (130, 100, 97, 1),
+    (60, 150, 150, 1),
 ]
 
 

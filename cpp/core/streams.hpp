@@ -41,15 +41,18 @@ struct StreamCounts {
   static bool short_rows(int cols) { return cols * int(sizeof(Scalar)) < 768; }
 };
 
-// Cuts rows of a layer, (.., cols) at W, into R streams of the same number of rows but for the
-// last, which has what is left.
+// Cuts rows of a layer, (.., cols) at W, into R streams of `each` rows but for the last, which has
+// what is left.
 template <int R, class Number>
-inline void split(Number* W, int cols, const Rows& rows, Stream<Number> (&streams)[R]) {
-  const int each = rows.count() / R;
+inline void split(Number* W, int cols, const Rows& rows, int each, Stream<Number> (&streams)[R]) {
   for (int r = 0; r < R; ++r) {
     const int first = rows.first + r * each;
     streams[r] = {W + std::ptrdiff_t(first) * cols, first, r == R - 1 ? rows.last - first : each};
   }
+}
+template <int R, class Number>
+inline void split(Number* W, int cols, const Rows& rows, Stream<Number> (&streams)[R]) {
+  split(W, cols, rows, rows.count() / R, streams);
 }
 
 // What a thread reads next. The first lines of its streams are fetched while it works on the last

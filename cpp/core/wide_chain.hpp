@@ -244,7 +244,7 @@ class WideChain {
 
   template <int R, int S>
   void sum_at_once(int k, int first, const Scalar* W, const Scalar* x, const Upcoming& next) {
-    const int cols = net_.cols(k);
+    const int cols = net_.cols(k), each = net_.rows(k) / slabs(k) / S;  // in all slabs
     alignas(line_bytes) Scalar of_one[R][R > 1 ? short_bytes / sizeof(Scalar) : 1];
     Scalar* const sum = sum_of_slab(k, first);
     Scalar* sums[R];
@@ -252,7 +252,7 @@ class WideChain {
     for (int r = 0; r < R; ++r) {
       sums[r] = R > 1 ? of_one[r] : sum;
       std::fill_n(sums[r], cols, Scalar(0));
-      split(W + net_.weights[k], cols, rows_of(k, {first + r, first + r + 1}), slabs[r]);
+      split(W + net_.weights[k], cols, rows_of(k, {first + r, first + r + 1}), each, slabs[r]);
     }
     add_transposed_slabs(cols, slabs, x, sums, next);
     for (int j = 0; R > 1 && j < cols; ++j) sum[j] = of_one[0][j] + of_one[R - 1][j];
