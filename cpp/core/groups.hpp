@@ -112,10 +112,10 @@ Outcome simulate(const Problem& problem, const Plan& plan, Scalar* weights, cons
     return run_lanes<SampleStages, native>(problem, plan, weights, records, monitor);
   }
   if (alone) return run_lanes<ChainStages, 1>(problem, plan, weights, records, monitor);
-  // Beyond the first-level cache its bandwidth is the limit, and more lanes only take more of it. A
-  // larger part of the runs of half a register stays there.
+  // Beyond the first-level cache its bandwidth is the limit, and more lanes only take more of it.
+  // Far beyond, a larger part of the runs of half a register stays there.
   const auto numbers = problem.net.parameters + 2 * problem.net.coordinates;
-  if (few || !fits_first_level(numbers * half)) {
+  if (few || !fits_first_level(numbers * native / 3)) {
     return run_lanes<ChainStages, half>(problem, plan, weights, records, monitor);
   }
   if (fits_first_level(numbers * wide) && plan.method != Method::dopri5 &&

@@ -71,9 +71,11 @@ inline void transposed_product(int rows, int cols, const P* W, const P* x, P* y,
     constexpr int R = decltype(block)::value;
     const P* w = W + std::ptrdiff_t(first) * cols;
     const bool onto = first > 0 || add;
+    P factor[R];  // a write to y could change x, for all that the compiler knows
+    for (int r = 0; r < R; ++r) factor[r] = x[first + r];
     for (int j = 0; j < cols; ++j) {
       P sum = onto ? y[j] : zero<P>();
-      for (int r = 0; r < R; ++r) sum = fma(w[std::ptrdiff_t(r) * cols + j], x[first + r], sum);
+      for (int r = 0; r < R; ++r) sum = fma(w[std::ptrdiff_t(r) * cols + j], factor[r], sum);
       y[j] = sum;
     }
   });
