@@ -188,11 +188,11 @@ class WideChain {
     return cols * int(sizeof(Scalar)) < short_bytes && !StreamCounts<Scalar>::short_rows(cols);
   }
 
-  // Whether a thread has both slabs of the pair that begins with that slab
-  bool is_whole(int k, int slab) const {
+  // Whether the slabs of the pair that begins with that slab go to two threads
+  bool is_split(int k, int slab) const {
     const int size = team_.size(), count = slabs(k), second = slab + 1;
-    const int member = (second * size + count - 1) / count;  // the first that may begin with it
-    return second < count && count * member / size != second;
+    const int member = (second * size + count - 1) / count;  // none before begins with it
+    return second < count && count * member / size == second;
   }
 
   // The sum of a slab of layer k, or of a pair that begins with it, (cols,)
@@ -302,11 +302,11 @@ class WideChain {
     const Scalar* part[capacity];
     const Scalar* second[capacity] = {};
     int count = 0;
-    for (int slab = 0; slab < slabs(k); slab += in_pairs(k) ? 2 : 1) {
-      const bool is_split = in_pairs(k) && slab + 1 < slabs(k) && !is_whole(k, slab);
+    const bool pairs = in_pairs(k);
+    for (int slab = 0; slab < slabs(k); slab += pairs ? 2 : 1) {
       c[count] = 1;
       part[count] = sum_of_slab(k, slab);
-      second[count++] = is_split ? sum_of_slab(k, slab + 1) : nullptr;
+      second[count++] = pairs && is_split(k, slab) ? sum_of_slab(k, slab + 1) : nullptr;
     }
     coefficients(terms, terms.u, net_.rows(k), x, c + count);
     std::copy_n(terms.v, terms.count, part + count);
