@@ -5,7 +5,6 @@
 // make the work per row cheaper.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 
 #include <Eigen/Core>
@@ -62,9 +61,13 @@ struct Upcoming {
   int count = 0;
   const void* start[capacity];
 
-  template <class Number>
-  void add(const Stream<Number>& stream) {
-    if (stream.count > 0 && count < capacity) start[count++] = stream.W;
+  Upcoming() = default;
+  template <int R, class Number>
+  explicit Upcoming(const Stream<Number> (&streams)[R]) {
+    static_assert(R <= capacity);
+    for (const auto& stream : streams) {
+      if (stream.count > 0) start[count++] = stream.W;
+    }
   }
 
   void fetch() const {

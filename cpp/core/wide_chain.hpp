@@ -260,18 +260,22 @@ class WideChain {
 
   // What a pull reads before the slabs of layer k from `end` on, or in the layer below
   Upcoming slabs_before(Team::Member member, int k, int end, const Scalar* W) const {
-    Upcoming next;
     auto mine = slabs_of(member, k);
     if (end == mine.first) {
       mine = slabs_of(member, --k);
       end = mine.last;
     }
-    if (mine.empty()) return next;
-    const int first = first_before(k, mine, end);
-    Stream<const Scalar> streams[StreamCounts<Scalar>::transposed];
-    split(W + net_.weights[k], net_.cols(k), rows_of(k, {first, end}), streams);
-    for (const auto& stream : streams) next.add(stream);
-    return next;
+    if (mine.empty()) return {};
+    const Rows rows = rows_of(k, {first_before(k, mine, end), end});
+    return upcoming<StreamCounts<Scalar>::transposed>(W, k, rows);
+  }
+
+  // Rows of layer k, read as R streams
+  template <int R>
+  Upcoming upcoming(const Scalar* W, int k, const Rows& rows) const {
+    Stream<const Scalar> streams[R];
+    split(W + net_.weights[k], net_.cols(k), rows, streams);
+    return Upcoming(streams);
   }
 
   // y = W^T x + a, by one thread
@@ -325,12 +329,8 @@ class WideChain {
       Scalar* y = v.at(net_, k);
       Stream<Number> streams[R];
       split(W + net_.weights[k], net_.cols(k), rows, streams);
-      Upcoming next;
-      if (!slabs_of(member, k + 1).empty()) {
-        Stream<Number> above[R];
-        split(W + net_.weights[k + 1], net_.cols(k + 1), rows_of(member, k + 1), above);
-        for (const auto& stream : above) next.add(stream);
-      }
+      const bool goes_on = !slabs_of(member, k + 1).empty();
+      const Upcoming next = goes_on ? upcoming<R>(W, k + 1, rows_of(member, k + 1)) : Upcoming();
       multiply(streams, x, y, next);
       const auto layer = terms.of_layer(net_, k);
       add_terms(layer, layer.v, layer.u, net_.cols(k), x, rows, y);

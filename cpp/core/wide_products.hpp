@@ -5,7 +5,6 @@
 // rows are added up in an order that depends on which they are.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <type_traits>
 
@@ -214,17 +213,18 @@ inline void for_each_block_of(int first, int last, Body body) {
 }
 
 // Calls body(row, index) for the rows of R streams, one of each at a time; row (R,) points to them
-// in memory, index (R,) are their numbers in the layer. Rows that some streams have more of follow.
+// in memory, index (R,) are their numbers in the layer. The last stream may have more than the
+// others have.
 template <int R, class Number, class Body>
 inline void for_each_row(const Stream<Number> (&streams)[R], int cols, const Upcoming& next,
                          Body body) {
   Number* row[R];
-  int index[R], common = streams[0].count;
+  int index[R];
   for (int r = 0; r < R; ++r) {
     row[r] = streams[r].W;
     index[r] = streams[r].first;
-    common = std::min(common, streams[r].count);
   }
+  const int common = streams[0].count;
   for (int i = 0; i < common; ++i) {
     if (i == common - 1) next.fetch();
     body(row, index);
@@ -233,14 +233,12 @@ inline void for_each_row(const Stream<Number> (&streams)[R], int cols, const Upc
       ++index[r];
     }
   }
-  for (int r = 0; r < R; ++r) {
-    for (int i = common; i < streams[r].count; ++i) {
-      Number* one_row[1] = {row[r]};
-      int one_index[1] = {index[r]};
-      body(one_row, one_index);
-      row[r] += cols;
-      ++index[r];
-    }
+  for (int i = common; i < streams[R - 1].count; ++i) {
+    Number* last_row[1] = {row[R - 1]};
+    int last_index[1] = {index[R - 1]};
+    body(last_row, last_index);
+    row[R - 1] += cols;
+    ++index[R - 1];
   }
 }
 
