@@ -224,3 +224,69 @@ def test_the_compressed_hessian_at_special_points(kind: str, widths: tuple[int, 
     else:
         weights[-1 if kind == "last zero" else 0][:] = 0
     compare_compressed(problem.with_weights(weights))
+
+
+# Sizes far from one
+
+
+@pytest.mark.parametrize("widths", [(12, 12, 12, 1), (3, 2, 2, 1)])
+@pytest.mark.parametrize("power", [-150, -60, 60, 150])
+def test_hessians_of_any_size(widths: tuple[int, ...], power: int) -> None:
+    """With targets of zero the risk is homogeneous: H(c W) = c^(2 L - 2) H(W), here 2^(4 power).
+
+    Squares of its entries are out of range; a power of two rounds nothing.
+    """
+    network = dl.Network(widths)
+    X = np.random.default_rng(0).standard_normal((20, widths[0]))
+    landscape = dl.Landscape(network, dl.Regression(X, np.zeros(20)))
+    weights = dl.init.Gaussian(0.5).sample(network, 0)
+    scaled = [layer * 2.0**power for layer in weights]
+    unit = 2.0 ** (4 * power)
+    for which in EXTREMES:
+        for one, other in zip(
+            landscape.eigenvalues(weights, 3, which=which),
+            landscape.eigenvalues(scaled, 3, which=which),
+            strict=True,
+        ):
+            assert other.converged
+            assert other.value == pytest.approx(unit * one.value, rel=1e-7)
+            assert other.residual <= 1e-7 * abs(other.value)
+        assert landscape.sharpness(scaled, which=which).converged
+    densities = [landscape.spectral_density(at, vectors=2, steps=9) for at in (weights, scaled)]
+    np.testing.assert_allclose(
+        densities[1].moment(1), unit * densities[0].moment(1), rtol=1e-10, atol=0
+    )
+
+
+def test_runs_whose_hessian_grows_out_of_range_end() -> None:
+    """Their risk is finite far longer than the squares of what Lanczos adds up."""
+    network = dl.Network((5,) * 10 + (1,))
+    landscape = dl.Landscape(network, dl.gaussian_regression(n=50, d=5, seed=0))
+    runs = dl.sweep(
+        landscape,
+        dl.init.Gaussian(0.5),
+        dl.GradientDescent(0.2),
+        seeds=8,
+        steps=300,
+        every=1,
+        record=("risk", "sharpness"),
+        progress=False,
+    )
+    diverged = runs.status == "diverged"
+    assert diverged.any()
+    # NaN from the step on at which the Hessian overflows
+    risk, sharpness = runs.risk.values, runs.sharpness.values
+    assert not np.isfinite(sharpness[~np.isfinite(risk)]).any()
+    assert np.isfinite(sharpness[risk < 1e150]).all()
+
+
+def test_a_hessian_that_overflows_where_the_risk_does_not() -> None:
+    network = dl.Network((2, 3, 1))
+    landscape = dl.Landscape(network, dl.gaussian_regression(n=50, d=2, seed=0))
+    first, last = dl.init.Gaussian(0.5).sample(network, 0)
+    weights = [first / 1e160, last * 1e160]
+    assert np.isfinite(landscape.risk(weights))
+    for which in EXTREMES:
+        found = landscape.sharpness(weights, which=which)
+        assert np.isnan(found.value)
+        assert not found.converged

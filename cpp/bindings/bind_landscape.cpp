@@ -110,9 +110,12 @@ Array<double> hessian(const Problem& problem, const Array<double>& weights, int 
   const auto size = problem.net.parameters;
   Array<double> out({size, size});
   double* to = out.mutable_data();
+  Interruption interruption;
   at(problem, weights, threads, [&](auto& landscape) {
+    const auto interrupted = interruption.check();
     std::vector<double> unit(std::size_t(size), 0.0);
     for (Layout::Index i = 0; i < size; ++i) {
+      if (interrupted()) return;
       unit[std::size_t(i)] = 1;
       landscape.hessian_vector_product(unit.data(), to + i * size);
       unit[std::size_t(i)] = 0;
@@ -120,20 +123,23 @@ Array<double> hessian(const Problem& problem, const Array<double>& weights, int 
     Eigen::Map<RowMatrix> H(to, size, size);
     H = (0.5 * (H + H.transpose())).eval();
   });
+  interruption.rethrow();
   return out;
 }
 
 Array<double> compressed_hessian(const Problem& problem, const Array<double>& weights,
                                  int threads) {
   Eigen::MatrixXd H;
+  Interruption interruption;
   at(problem, weights, threads, [&](auto& landscape) {
     if constexpr (is_by_samples<decltype(landscape)>) {
       throw std::invalid_argument("the Hessian of a mean over samples has no compressed form");
     } else {
       CompressedHessian compressed(landscape);
-      H = compressed.matrix(compressed.basis());
+      H = compressed.matrix(compressed.basis(), interruption.check());
     }
   });
+  interruption.rethrow();
   Array<double> out({H.rows(), H.cols()});
   std::copy_n(H.data(), H.size(), out.mutable_data());
   return out;
@@ -144,7 +150,7 @@ double trace(const Problem& problem, const Array<double>& weights, int threads) 
   Interruption interruption;
   at(problem, weights, threads, [&](auto& landscape) {
     if constexpr (is_by_samples<decltype(landscape)>) {
-      sum = FullHessian(landscape).trace();
+      sum = FullHessian(landscape).trace(interruption.check());
     } else {
       sum = hessian_trace(landscape, interruption.check());
     }

@@ -7,6 +7,7 @@
 // 0 there is no alpha_k.
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include <Eigen/Core>
@@ -63,7 +64,7 @@ class CompressedHessian {
   Matrix basis() const;
 
   // Q^T H Q (dimension, dimension) in the basis Q
-  Matrix matrix(const Matrix& Q);
+  Matrix matrix(const Matrix& Q, const std::function<bool()>& interrupted);
 
   // The unit direction V (P,), of the P - dimension that are orthogonal to each other and to the
   // range: in some layer x y^T, x orthogonal to u_k and y to v_{k-1}.

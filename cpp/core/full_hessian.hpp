@@ -1,6 +1,8 @@
 // The Hessian over all weights as an operator, for networks whose Hessian has no smaller range.
 #pragma once
 
+#include <functional>
+
 #include <Eigen/Core>
 
 #include "sample_landscape.hpp"
@@ -27,18 +29,20 @@ class FullHessian {
 
   Matrix basis() const { return Matrix::Identity(size(), size()); }
 
-  // H in the basis of the unit vectors, column by column
-  Matrix matrix(const Matrix& basis) {
-    Matrix H(size(), size());
-    for (Index j = 0; j < size(); ++j) apply(basis.col(j), H.col(j));
+  // H in the basis of the unit vectors, column by column; unfinished where it was interrupted
+  Matrix matrix(const Matrix& basis, const std::function<bool()>& interrupted) {
+    Matrix H = Matrix::Zero(size(), size());
+    for (Index j = 0; j < size() && !(interrupted && interrupted()); ++j) {
+      apply(basis.col(j), H.col(j));
+    }
     return (H + H.transpose()) / 2;
   }
 
-  // tr H, a product per weight
-  double trace() {
+  // tr H, a product per weight; unfinished where it was interrupted
+  double trace(const std::function<bool()>& interrupted) {
     Vector unit = Vector::Zero(size()), column(size());
     double sum = 0;
-    for (Index j = 0; j < size(); ++j) {
+    for (Index j = 0; j < size() && !(interrupted && interrupted()); ++j) {
       unit[j] = 1;
       apply(unit, column);
       sum += column[j];

@@ -1,7 +1,8 @@
 // Lanczos with full reorthogonalization and thick restarts:  H Q = Q T + beta q e^T,  Q^T Q = I.
 //
 // An operator has size(), dimension() of the subspace it acts on, project(x) onto that subspace,
-// apply(x, y), and the team of threads that works on it.
+// apply(x, y), and the team of threads that works on it. One that is far from order one is computed
+// with in units of a power of two near its norm, which rounds nothing: squares may be out of range.
 #pragma once
 
 #include <algorithm>
@@ -58,8 +59,7 @@ class Lanczos {
         Q_(H.team(), H.size(), locked_ + std::min<Index>(capacity_, 32)),
         sign_(options.largest ? 1 : -1),
         w_(H.size()),
-        x_(H.size()),
-        norm_(options.norm) {
+        x_(H.size()) {
     if (locked_ > 0) Q_.columns().leftCols(locked_) = *options.locked;
   }
 
@@ -68,9 +68,14 @@ class Lanczos {
     Q_.set(locked_, x_);
     // With restarts T is no longer tridiagonal, but diagonal in what was kept, with a border.
     Matrix T = Matrix::Zero(capacity_, capacity_);
-    Index kept = 0;
-    for (Index j = 0; !stopped(); ++j) {
+    Index kept = 0, j = 0;
+    for (; !stopped(); ++j) {
       extend(T, j);
+      if (!std::isfinite(beta_)) {
+        constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+        fill_best(nan, nan);
+        return best_;
+      }
       const bool exhausted = beta_ <= 16 * epsilon * norm_ || j + 1 == dimension_;
       const bool full = j + 1 == capacity_;
       const bool all = kept > 0 || full || options_.locked;
@@ -86,9 +91,7 @@ class Lanczos {
         const bool known = locked_ == 0 && goal >= 1e4 * epsilon * norm_;
         const bool enough = estimate <= (known ? 1 : 0.5) * goal;
         if (exhausted || enough) {
-          x_.noalias() = Q_.combination(locked_, ritz_.rightCols(1));
-          if (locked_ > 0) clean(x_);
-          x_.normalize();
+          set_to_ritz_vector();
           if (known && enough) {
             fill_best(ritz_value_, estimate);
           } else {
@@ -108,7 +111,11 @@ class Lanczos {
       }
       Q_.set(locked_ + j + 1, w_, 1 / beta_);
     }
-    if (best_.vector.size() == 0) accept();
+    if (j > 0) {
+      find_ritz_vectors(T, j - 1, true);
+      set_to_ritz_vector();
+    }
+    accept();
     return best_;
   }
 
@@ -116,8 +123,9 @@ class Lanczos {
   static constexpr double epsilon = std::numeric_limits<double>::epsilon();
   static constexpr Index large = 2048;
 
+  // The last product is left for the best Ritz vector.
   bool stopped() const {
-    return best_.products >= options_.max_products ||
+    return best_.products + 1 >= options_.max_products ||
            (options_.interrupted && options_.interrupted());
   }
 
@@ -144,11 +152,21 @@ class Lanczos {
     H_.project(x);
   }
 
-  // w = sign H x
+  // w = sign H x, in the unit that the first product gives
   void multiply(const Eigen::Ref<const Vector>& x) {
     H_.apply(x, w_);
-    if (sign_ < 0) w_ = -w_;
-    ++best_.products;
+    if (best_.products++ == 0) {
+      const double near = power_of_two_near(w_.cwiseAbs().maxCoeff());
+      unit_ = near < 0x1p-64 || near > 0x1p64 ? near : 1;
+      norm_ = options_.norm / unit_;
+    }
+    if (const double factor = sign_ / unit_; factor != 1) w_ *= factor;
+  }
+
+  void set_to_ritz_vector() {
+    x_.noalias() = Q_.combination(locked_, ritz_.rightCols(1));
+    if (locked_ > 0) clean(x_);
+    x_.normalize();
   }
 
   // Fills best from the unit vector x, by a product.
@@ -159,13 +177,13 @@ class Lanczos {
   }
 
   void fill_best(double value, double residual) {
-    best_.value = sign_ * value;
-    best_.residual = residual;
+    best_.value = sign_ * value * unit_;
+    best_.residual = residual * unit_;
     best_.vector = x_;
-    best_.norm = norm_;
+    best_.norm = norm_ * unit_;
     best_.converged =
         residual <= std::max(options_.tolerance * std::abs(value), 16 * epsilon * norm_) +
-                        2 * options_.locked_residual;
+                        2 * options_.locked_residual / unit_;
   }
 
   // Where there are eigenvectors to come
@@ -188,7 +206,8 @@ class Lanczos {
     for (;;) {
       const double last = after;
       after = Q_.subtract(w_, count, false);
-      if (!(after <= 0.5 * last) || after <= 4 * epsilon * norm_) break;
+      const bool lost_half = after <= 0.5 * last && std::isfinite(last);
+      if (!lost_half || after <= 4 * epsilon * norm_) break;
       Q_.find_coefficients(w_, count);
     }
     // What rounding left outside the subspace would grow to a direction of its own as w shrinks.
@@ -228,7 +247,7 @@ class Lanczos {
   Basis Q_;
   const double sign_;
   Vector w_, x_;
-  double norm_;
+  double norm_ = 0, unit_ = 1;
   Vector next_, betas_, ritz_values_;
   Matrix ritz_;
   double ritz_value_ = 0, beta_ = 0;

@@ -25,7 +25,7 @@ constexpr Index largest_dense_dimension = 24;
 template <class Operator>
 std::vector<Eigenpair> dense_eigenpairs(Operator& H, Index count, bool largest) {
   const Matrix basis = H.basis();
-  const SymmetricEigen eigen = symmetric_eigen(H.matrix(basis));
+  const SymmetricEigen eigen = symmetric_eigen(H.matrix(basis, nullptr));
   std::vector<Eigenpair> pairs;
   Vector product(H.size());
   for (Index i = 0; i < std::min(count, H.dimension()); ++i) {
@@ -34,9 +34,9 @@ std::vector<Eigenpair> dense_eigenpairs(Operator& H, Index count, bool largest) 
     pair.vector = basis * eigen.vectors.col(index);
     H.apply(pair.vector, product);
     pair.value = eigen.values[index];
-    pair.residual = (product - pair.value * pair.vector).norm();
+    pair.residual = (product - pair.value * pair.vector).stableNorm();
     pair.products = (i == 0 ? H.dimension() : 0) + 1;
-    pair.converged = eigen.converged;
+    pair.converged = eigen.converged && std::isfinite(pair.residual);
     pairs.push_back(std::move(pair));
   }
   return pairs;
@@ -59,6 +59,8 @@ std::vector<Eigenpair> eigenpairs(Operator& H, Index count, LanczosOptions optio
     options.start = guess.size() > 0 ? &guess : nullptr;
     options.locked = count > 1 ? &locked : nullptr;
     pairs.push_back(extreme_eigenpair(H, options));
+    // Those after a wrong one are at the ends of another operator.
+    if (i > 0 && !pairs[std::size_t(i) - 1].converged) pairs.back().converged = false;
     options.locked_residual = std::hypot(options.locked_residual, pairs.back().residual);
     options.norm = std::max({options.norm, pairs.back().norm, std::abs(pairs.back().value)});
     guess = pairs.back().next;
@@ -102,10 +104,10 @@ std::optional<Eigenpair> eigenpair_at_minimizer(CompressedHessian& H, Landscape&
   double norm = 0;  // of the residual part, from below by power iterations
   for (; pair.products < norm_products; ++pair.products) {
     if (options.interrupted && options.interrupted()) return {};
-    const double before = x.norm();
+    const double before = x.stableNorm();
     if (!(before > 0)) break;
     H.apply(x / before, y, false);
-    norm = std::max(norm, y.norm());
+    norm = std::max(norm, y.stableNorm());
     x.swap(y);
   }
   Matrix M = Matrix::Zero(B.cols(), B.cols());
@@ -118,11 +120,11 @@ std::optional<Eigenpair> eigenpair_at_minimizer(CompressedHessian& H, Landscape&
   const SymmetricEigen eigen = symmetric_eigen(M);
   x = H.gradient_of_map(B * eigen.vectors.rightCols(1));
   H.project(x);
-  x.normalize();
+  x.stableNormalize();
   H.apply(x, y);
   ++pair.products;
   pair.value = x.dot(y);
-  pair.residual = (y - pair.value * x).norm();
+  pair.residual = (y - pair.value * x).stableNorm();
   pair.vector = x;
   pair.converged = pair.residual <= std::max(options.tolerance, 16 * epsilon) * pair.value;
   constexpr double safety = 4;
@@ -152,6 +154,7 @@ SpectralDensity density_of(Operator& H, Index parameters, int vectors, int steps
   density.nodes = Matrix::Zero(steps, vectors);
   density.weights = Matrix::Zero(steps, vectors);
   if (steps == 0) return density;
+  double unit_of_products = 0;
   Vector q(H.size()), before(H.size()), w(H.size());
   Basis sums(H.team(), H.size(), 0);
   for (int i = 0; i < vectors; ++i) {
@@ -167,6 +170,8 @@ SpectralDensity density_of(Operator& H, Index parameters, int vectors, int steps
     while (taken < steps) {
       if (interrupted && interrupted()) return density;
       H.apply(q, w);
+      if (unit_of_products == 0) unit_of_products = power_of_two_near(w.cwiseAbs().maxCoeff());
+      w *= 1 / unit_of_products;
       a[taken] = q.dot(w);
       w.noalias() -= a[taken] * q;
       if (taken > 0) w.noalias() -= b[taken - 1] * before;
@@ -180,7 +185,7 @@ SpectralDensity density_of(Operator& H, Index parameters, int vectors, int steps
     // Of order one: the eigensolver takes what is small beside one for rounding.
     const double unit = scale > 0 ? scale : 1;
     const SymmetricEigen eigen = tridiagonal_eigen(a.head(taken) / unit, b.head(taken - 1) / unit);
-    density.nodes.col(i).head(taken) = unit * eigen.values;
+    density.nodes.col(i).head(taken) = unit_of_products * (unit * eigen.values);
     density.weights.col(i).head(taken) = mass * eigen.vectors.row(0).transpose().cwiseAbs2();
   }
   return density;
@@ -213,8 +218,13 @@ std::vector<Sharpness> extreme_eigenvalues(Landscape& landscape, int count, Lanc
       pairs = eigenpairs(H, count, options, &guess);
     }
   }
+  const auto overflows = [](const Eigenpair& pair) { return !std::isfinite(pair.value); };
+  if (std::any_of(pairs.begin(), pairs.end(), overflows)) return not_finite(count);
   // The Hessian vanishes on the complement of its range: there are as many more zeros.
   std::vector<Sharpness> all;
+  // That they are among the extreme ones is known where all the others are.
+  const bool known =
+      std::all_of(pairs.begin(), pairs.end(), [](const Eigenpair& pair) { return pair.converged; });
   Index zeros = net.parameters - H.dimension(), used = 0;
   std::size_t next = 0;
   while (int(all.size()) < count) {
@@ -226,7 +236,7 @@ std::vector<Sharpness> extreme_eigenvalues(Landscape& landscape, int count, Lanc
     } else if (used < zeros && (more || pairs.size() == std::size_t(H.dimension()))) {
       Sharpness zero;
       zero.products = more ? pairs[next].products : 0;
-      zero.converged = !more || pairs[next].converged;
+      zero.converged = known;
       zero.vector.dense.resize(net.parameters);
       H.null_direction(used++, zero.vector.dense.data());
       all.push_back(std::move(zero));

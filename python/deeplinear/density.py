@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from deeplinear.checks import FloatArray, finite_array, positive
+from deeplinear.checks import FloatArray, finite_array, non_negative_integer, positive
 
 __all__ = ["SpectralDensity"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SpectralDensity:
-    """The spectral measure of a Hessian, of mass one over all P eigenvalues.
+    """The spectral measure of a Hessian, of mass one over all P eigenvalues in expectation.
 
     Attributes
     ----------
@@ -32,8 +32,25 @@ class SpectralDensity:
     zeros: float
 
     def moment(self, power: int = 1) -> float:
-        """Estimate ``tr H^power / P``."""
-        return float((self.weights * self.nodes**power).sum(axis=1).mean())
+        """Estimate ``tr H^power / P``.
+
+        Parameters
+        ----------
+        power : int, default 1
+            Zero or above.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the power is not as above.
+        """
+        power = non_negative_integer("power", power)
+        mean = float((self.weights * self.nodes**power).sum(axis=1).mean())
+        return mean + self.zeros if power == 0 else mean
 
     def density(self, values: npt.ArrayLike, width: float) -> FloatArray:
         """Evaluate the density of the nonzero eigenvalues, each widened to a normal law.

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -158,12 +159,18 @@ class Hessian(ABC):
         TypeError, ValueError
             If the weights do not fit the network, or are not finite, or the landscape is computed
             through the samples.
+        MemoryError
+            If the matrix and the basis do not fit into memory.
         """
         if self.samples:
             raise ValueError(
                 "compressed_hessian needs a linear network and samples=False: the Hessian of a "
                 f"mean over samples has no smaller range; got {self.network.activation!r} networks."
             )
+        widths = self.network.widths
+        size = sum(below + above - 1 for below, above in pairwise(widths))
+        # the basis, and the matrix three times at its symmetrization
+        require_memory("the compressed Hessian", self.network, 4.0 * size**2)
         return self._at(_core.compressed_hessian, weights)
 
     def hessian_trace(self, weights: Weights) -> float:
@@ -217,7 +224,7 @@ class Hessian(ABC):
             The result depends on it within the tolerance alone. Without one, a pseudorandom
             vector; of a linear network with as much of the gradient.
         max_products : int, default 10000
-            Where to give up, with ``converged`` false.
+            Where to give up, with the best that is known and ``converged`` false.
 
         Returns
         -------
@@ -245,7 +252,8 @@ class Hessian(ABC):
 
         One after another as `sharpness`, each without those before it, so that a repeated
         eigenvalue comes as often as it is there; the zeros outside the Hessian's range included.
-        What was found before bounds the accuracy: residuals add up.
+        What was found before bounds the accuracy: residuals add up, and after one that has not
+        converged none has.
 
         Parameters
         ----------
@@ -325,6 +333,8 @@ class Hessian(ABC):
         ------
         TypeError, ValueError
             If the weights do not fit the network or are not finite, or an option is not as above.
+        MemoryError
+            If nodes and weights do not fit into memory.
 
         Notes
         -----
@@ -335,11 +345,13 @@ class Hessian(ABC):
         count = positive_integer("vectors", vectors)
         if count > MOST_VECTORS:
             raise ValueError(f"vectors must be at most {MOST_VECTORS:,}; got {count}.")
+        steps = min(positive_integer("steps", steps), self.network.parameters)
+        require_memory("the spectral density", self.network, 4.0 * count * steps)
         nodes, mass, zeros = self._at(
             _core.spectral_density,
             weights,
             count,
-            min(positive_integer("steps", steps), self.network.parameters),
+            steps,
             non_negative_integer("seed", seed) % 2**64,
         )
         return SpectralDensity(nodes, mass, zeros)
@@ -368,7 +380,9 @@ class Hessian(ABC):
 
         vector, size = self._flatten(weights), self.network.parameters
 
-        def product(x: npt.NDArray[Any]) -> FloatArray:
+        def product(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            if np.iscomplexobj(x):
+                return product(x.real) + 1j * product(x.imag)
             direction = np.ascontiguousarray(x.reshape(-1), dtype=np.float64)
             return _core.hessian_vector_product(self._problem, vector, direction, self.threads)
 
