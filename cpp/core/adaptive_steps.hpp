@@ -43,7 +43,9 @@ class AdaptiveSteps : Ensemble<Stages> {
     const bool started = Base::start(i);
     Lane& lane = lanes_[i];
     lane.step = started ? plan_.step[lane.run] : 0;
-    rtol_.set_lane(i, Scalar(started ? plan_.rtol[lane.run] : 1));
+    // No step is short enough for an error below rounding.
+    const double smallest = std::numeric_limits<Scalar>::epsilon();
+    rtol_.set_lane(i, Scalar(started ? std::max(plan_.rtol[lane.run], smallest) : 1));
     atol_.set_lane(i, Scalar(started ? plan_.atol[lane.run] : 1));
     return started;
   }
@@ -58,10 +60,10 @@ class AdaptiveSteps : Ensemble<Stages> {
     for (int i = 0; i < Base::lanes; ++i) {
       if (fresh.lane(i) == 0) continue;
       const Status status = Base::status_of(i, excess.lane(i));
-      if (Base::has_values(status)) Base::record(i, 0, values);
+      const bool recorded = !Base::has_values(status) || Base::record(i, 0, values);
       lanes_[i].next = 1;
       if (status == Status::completed && lanes_[i].time < plan_.time) continue;
-      again.set_lane(i, Scalar(end(i, status, 0)));
+      again.set_lane(i, Scalar(end(i, recorded ? status : Status::unfinished, 0)));
     }
     return again;
   }
@@ -76,7 +78,8 @@ class AdaptiveSteps : Ensemble<Stages> {
       const double rest = plan_.time - lane.time;
       // A rest that is hardly longer than the step is taken with it: no sliver is left over.
       arrives[i] = lane.step * (1 + 1e-10) >= rest;
-      h.set_lane(i, Scalar(arrives[i] ? rest : lane.step));
+      const double step = std::max(lane.step, double(std::numeric_limits<Scalar>::min()));
+      h.set_lane(i, Scalar(arrives[i] ? rest : step));
     }
     P excess = zero<P>();
     for (int s = 1; s <= last_stage; ++s) {
@@ -138,15 +141,19 @@ class AdaptiveSteps : Ensemble<Stages> {
   bool settle(int i, bool accepted, const RiskValues& values) {
     const Lane& lane = lanes_[i];
     if (!accepted) {
-      // No step is short enough: the weights or their gradient overflow.
-      const bool stuck = lane.step < 16 * std::numeric_limits<double>::epsilon() * plan_.time;
-      return stuck && end(i, Status::diverged, lane.next);
+      // No step is short enough: the weights or their gradient overflow. At the start the steps may
+      // fall by 32 digits, since the first was a guess.
+      constexpr double epsilon = std::numeric_limits<double>::epsilon();
+      const double since = std::max(lane.time, epsilon * plan_.step[lane.run]);
+      const double shortest =
+          std::max(16 * epsilon * since, double(std::numeric_limits<Scalar>::min()));
+      return lane.step < shortest && end(i, Status::diverged, lane.next);
     }
     const Status status = Base::status_of(i, values.excess.lane(i));
     if (status == Status::completed && lane.time < plan_.time) return false;
     const std::int64_t slot = lane.time < plan_.time ? lane.next : plan_.records - 1;
-    Base::record(i, slot, values);
-    return end(i, status, slot);
+    const bool recorded = Base::record(i, slot, values);
+    return end(i, recorded ? status : Status::unfinished, slot);
   }
 
   bool end(int i, Status status, std::int64_t slot) {

@@ -109,15 +109,16 @@ class Ensemble {
     return plan_.tolerance > 0 && Scalar(excess) <= Scalar(plan_.tolerance);
   }
 
-  void record(int i, std::int64_t slot, const RiskValues& values) {
+  // False where a wish to stop cut it short
+  bool record(int i, std::int64_t slot, const RiskValues& values) {
     const std::int64_t run = lanes_[i].run;
     recorder_.write_risk(run, slot, values.excess.lane(i));
     if constexpr (!Landscape::by_samples) {
       recorder_.write_map(run, slot, values.squared_distance.lane(i), values.test_excess.lane(i));
     }
-    if (recorder_.wants_probes()) {
-      recorder_.write_probes(run, slot, lane_weights_.of_lane(stages_, i));
-    }
+    if (!recorder_.wants_probes()) return true;
+    recorder_.write_probes(run, slot, lane_weights_.of_lane(stages_, i));
+    return !shared_.stopped();
   }
 
   Mask<P> running() const { return P(Scalar(0.5)) < running_; }

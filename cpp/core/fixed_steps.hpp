@@ -98,13 +98,16 @@ class FixedSteps : Ensemble<Stages> {
       const std::int64_t slot =
           last ? plan_.records - 1 : (every > 0 ? (n + every - 1) / every : std::int64_t(n > 0));
       const bool due = n == 0 || (every > 0 && n % every == 0);
-      if (Base::has_values(status) && (due || ended)) Base::record(i, slot, values);
+      const bool recorded =
+          !(Base::has_values(status) && (due || ended)) || Base::record(i, slot, values);
       if (!ended) {
         schedule(i);
         continue;
       }
-      if (status == Status::converged) Base::recorder_.carry_forward(lane.run, slot);
-      Base::finish(i, status);
+      if (recorded && status == Status::converged) {
+        Base::recorder_.carry_forward(lane.run, slot);
+      }
+      Base::finish(i, recorded ? status : Status::unfinished);
       restarted |= start(i);
     }
     return restarted;

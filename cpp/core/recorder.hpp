@@ -68,7 +68,8 @@ class Recorder {
       }
     }
     if (records_.balancedness) {
-      put(records_.balancedness, run, slot, balancedness(net, weights));
+      const double largest = balancedness(net, weights, interrupted_);
+      if (!interrupted_()) put(records_.balancedness, run, slot, largest);
     }
   }
 

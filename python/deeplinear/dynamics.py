@@ -53,7 +53,8 @@ class GradientFlow:
     step : float or sequence of float, default 1e-2
         The step in units of time t, above zero; for "dopri5" the first step that is tried.
     rtol : float or sequence of float, default 1e-6
-        Relative tolerance of a step of "dopri5", above zero; the other methods do not use it.
+        Relative tolerance of a step of "dopri5", above zero; the other methods do not use it. What
+        is below the rounding of the weights, 2.2e-16 or 1.2e-7 in single precision, counts as that.
     atol : float or sequence of float, default 1e-9
         Absolute tolerance of a step of "dopri5", above zero; the other methods do not use it.
 
