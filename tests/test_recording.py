@@ -138,7 +138,10 @@ def test_only_what_was_asked_for_is_recorded() -> None:
     assert dataset["step"].values.tolist() == [0, 1, 2]
 
 
-@pytest.mark.parametrize("widths", [(5,) * 4, (32,) * 4, (33,) * 4, (90, 110, 260, 130)])
+THIN = [(5, 2000, 1), (1, 70, 3), (40, 30, 1)]  # with a short side, and a long one
+
+
+@pytest.mark.parametrize("widths", [(5,) * 4, (32,) * 4, (33,) * 4, (90, 110, 260, 130), *THIN])
 @pytest.mark.parametrize("kind", ["Gaussian", "zero", "equal", "rank one"])
 def test_singular_values_of_any_layer(widths: tuple[int, ...], kind: str) -> None:
     """Small ones by a dense solver, others by Lanczos to a residual of 1e-13 |W|.

@@ -75,13 +75,14 @@ LayerSpectrum by_lanczos(const RowMatrix& W, const std::function<bool()>& interr
   locked = first.vector;
   options.norm = std::max(first.norm, std::abs(first.value));
   if (first.next.size() > 0) options.start = &first.next;
-  const Eigenpair second = extreme_eigenpair(H, options);
-  return from_pairs(W, first.value, second.value, first.vector);
+  const bool alone = std::min(W.rows(), W.cols()) == 1;
+  const double second = alone ? 0 : extreme_eigenpair(H, options).value;
+  return from_pairs(W, first.value, second, first.vector);
 }
 
 LayerSpectrum layer_spectrum(const RowMatrix& W, const std::function<bool()>& interrupted) {
-  constexpr Eigen::Index largest_dense = 32;
-  return std::min(W.rows(), W.cols()) > largest_dense ? by_lanczos(W, interrupted) : dense(W);
+  constexpr Eigen::Index largest_dense = 64;
+  return W.rows() + W.cols() > largest_dense ? by_lanczos(W, interrupted) : dense(W);
 }
 
 }  // namespace
@@ -96,7 +97,9 @@ std::vector<LayerSpectrum> layer_spectra(const Layout& net, const Weights& weigh
       if (member.index == 0 && interrupted()) stop.store(true, std::memory_order_relaxed);
       return stop.load(std::memory_order_relaxed);
     };
-    const auto [first, last] = member.share(net.depth());
+    // The leader has the last share, which is not empty.
+    const Team::Member place{team, team.size() - 1 - member.index};
+    const auto [first, last] = place.share(net.depth());
     for (int k = first; k < last && !stopped(); ++k) {
       spectra[k] = layer_spectrum(weights.layer(net, k + 1), stopped);
     }
@@ -104,9 +107,10 @@ std::vector<LayerSpectrum> layer_spectra(const Layout& net, const Weights& weigh
   return spectra;
 }
 
-double balancedness(const Layout& net, const Weights& weights) {
+double balancedness(const Layout& net, const Weights& weights,
+                    const std::function<bool()>& interrupted) {
   double largest = 0;
-  for (int k = 1; k < net.depth(); ++k) {
+  for (int k = 1; k < net.depth() && !interrupted(); ++k) {
     const RowMatrix lower = weights.layer(net, k), upper = weights.layer(net, k + 1);
     const Eigen::MatrixXd difference = upper.transpose() * upper - lower * lower.transpose();
     largest = std::max(largest, difference.norm());

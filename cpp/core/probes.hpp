@@ -32,6 +32,7 @@ inline double alignment(const LayerSpectrum& lower, const LayerSpectrum& upper) 
 }
 
 // max_k |W_{k+1}^T W_{k+1} - W_k W_k^T| (Frobenius), zero for a single layer
-double balancedness(const Layout& net, const Weights& weights);
+double balancedness(const Layout& net, const Weights& weights,
+                    const std::function<bool()>& interrupted);
 
 }  // namespace deeplinear
