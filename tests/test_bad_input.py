@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import deeplinear as dl
+from deeplinear import _core
 from strategies import make_problem
 
 WRONG = (ValueError, TypeError)
@@ -87,6 +88,7 @@ def test_generated_data(name: str, options: dict[str, Any]) -> None:
         ("widths", ((3,),), {}),
         ("widths", ((),), {}),
         ("widths", ((3, 0, 1),), {}),
+        ("widths", ((3, 2**31, 1),), {}),
         ("widths", ((3, -2, 1),), {}),
         ("widths", ((3, 2.5, 1),), {}),
         ("widths", (("3", "1"),), {}),
@@ -414,3 +416,49 @@ def test_weights_that_are_not_finite(widths: tuple[int, ...], scale: float, entr
         for function in functions:
             with pytest.raises(ValueError, match=rf"weights\[{k}\] must be .*finite.*\(0, 1\)"):
                 function(weights)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"runs": 0}, "no runs"),
+        ({"every": 1.5}, "every is not whole"),
+        ({"every": float("nan")}, "every"),
+        ({"records": 2, "every": 1.0}, "records is too small"),
+    ],
+)
+def test_the_core_guards_its_own_buffers(change: dict[str, Any], message: str) -> None:
+    """Whoever calls it."""
+    setting = {"runs": 1, "every": 100.0, "records": 31} | change
+    one = np.ones(setting["runs"])
+    weights = np.full((setting["runs"], PROBLEM.landscape.network.parameters), 0.1)
+    with pytest.raises(ValueError, match=message):
+        _core.simulate(
+            PROBLEM.landscape._problem,
+            weights,
+            "euler",
+            0.01 * one,
+            np.full(setting["runs"], 3000, np.int64),
+            0.01 * one,
+            1.0,
+            one,
+            one,
+            setting["every"],
+            setting["records"],
+            ["risk"],
+            0.0,
+            1,
+            "auto",
+            None,
+        )
+
+
+def test_memory_that_is_not_aligned() -> None:
+    landscape, regression = PROBLEM.landscape, dl.gaussian_regression(n=9, d=3, seed=0)
+    weights = dl.init.Gaussian(0.5).sample(landscape.network, 0)
+    vector = np.concatenate([layer.ravel() for layer in weights])
+    shifted = np.frombuffer(b"x" + vector.tobytes(), offset=1)
+    assert not shifted.flags.aligned
+    assert landscape.risk(landscape.network.unflatten(shifted)) == landscape.risk(weights)
+    y = np.frombuffer(b"x" + regression.y.tobytes(), offset=1)
+    np.testing.assert_array_equal(dl.Regression(regression.X, y).minimizer, regression.minimizer)

@@ -62,6 +62,10 @@ double* allocate(const std::string& name, const Problem& problem, const Plan& pl
 
 void check(const Plan& plan) {
   const bool adaptive = plan.method == Method::dopri5;
+  if (plan.runs < 1) throw std::invalid_argument("weights has no runs");
+  if (!adaptive && !(plan.every < 0x1p62 && plan.every == std::floor(plan.every))) {
+    throw std::invalid_argument("every is not whole");
+  }
   std::int64_t longest = 0;
   for (std::int64_t run = 0; run < plan.runs; ++run) {
     if (!(plan.step[run] > 0)) throw std::invalid_argument("step is not positive");

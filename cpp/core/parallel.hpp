@@ -9,6 +9,7 @@
 #include <atomic>
 #include <exception>
 #include <memory>
+#include <unistd.h>
 #include <vector>
 
 #include "team.hpp"
@@ -20,6 +21,15 @@ namespace detail {
 // Counted up before a parallel region and read within: so what the calling thread wrote before is
 // known to happen before, without a look into the OpenMP runtime.
 inline std::atomic<unsigned> regions{0};
+
+// Whether this process may have several threads: not where it was forked from one that had some, of
+// which the OpenMP runtime has kept the records and lost the threads.
+inline std::atomic<int> first_process{0};
+inline bool may_have_threads() {
+  const int here = int(getpid());
+  int first = 0;
+  return first_process.compare_exchange_strong(first, here) || first == here;
+}
 
 // The teams of one parallel region. What they share is published and joined through atomics.
 template <class Body>
@@ -78,7 +88,7 @@ template <class Body>
 inline void with_teams(int count, int threads, Body body) {
   detail::Teams<Body> teams(count, std::max(threads, 1), body);
 #ifdef _OPENMP
-  if (threads > 1) {
+  if (threads > 1 && detail::may_have_threads()) {
     auto* const shared = &teams;
     detail::regions.fetch_add(1, std::memory_order_release);
 #pragma omp parallel num_threads(threads) firstprivate(shared)

@@ -37,7 +37,7 @@ struct StreamCounts {
   // registers, those of two rows 16.
   static constexpr int fold = EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS >= 32 ? 4 : 2;
   // W x has little to do but at the end of a row; two short rows at a time are dear.
-  static bool short_rows(int cols) { return cols * int(sizeof(Scalar)) < 768; }
+  static bool short_rows(int cols) { return cols < 768 / int(sizeof(Scalar)); }
 };
 
 // Cuts rows of a layer, (.., cols) at W, into R streams of `each` rows but for the last, which has

@@ -185,7 +185,7 @@ class WideChain {
   static constexpr int short_bytes = 2048;  // of a row
   bool in_pairs(int k) const {
     const int cols = net_.cols(k);
-    return cols * int(sizeof(Scalar)) < short_bytes && !StreamCounts<Scalar>::short_rows(cols);
+    return cols < short_bytes / int(sizeof(Scalar)) && !StreamCounts<Scalar>::short_rows(cols);
   }
 
   // Whether the slabs of the pair that begins with that slab go to two threads

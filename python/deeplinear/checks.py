@@ -79,7 +79,7 @@ def finite_array(name: str, value: object, ndim: int | None, shape: str = "") ->
     if array.size == 0:
         raise ValueError(f"{takes}; got an empty array, shape {array.shape}.")
     with np.errstate(over="ignore"):  # a long double beyond float64 becomes inf, refused below
-        array = np.asarray(array, dtype=np.float64, order="C")
+        array = np.require(array, np.float64, ("C", "ALIGNED"))
     finite = np.isfinite(array)
     if not finite.all():
         where = tuple(int(i) for i in np.argwhere(~finite)[0])

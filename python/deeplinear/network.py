@@ -21,6 +21,7 @@ from deeplinear.checks import (
 from deeplinear.memory import aligned_copy, aligned_empty, require_memory
 
 ACTIVATIONS = ("identity", "gelu", "tanh", "relu")
+_LARGEST_WIDTH = 2**31 - 1  # what the core counts to
 
 
 class Network:
@@ -93,6 +94,8 @@ class Network:
         if isinstance(widths, (str, bytes)) or not isinstance(widths, Iterable):
             raise TypeError(f"{takes}; got {describe(widths)}.")
         sizes = tuple(positive_integer(f"widths[{i}]", width) for i, width in enumerate(widths))
+        if sizes and max(sizes) > _LARGEST_WIDTH:
+            raise ValueError(f"widths must be at most {_LARGEST_WIDTH:,}; got {max(sizes):,}.")
         if len(sizes) < 2:
             raise ValueError(f"{takes}; got {len(sizes)}.")
         activation = one_of("activation", activation, ACTIVATIONS)
@@ -213,7 +216,7 @@ class Network:
         whole = getattr(first, "base", None)
         if not isinstance(first, np.ndarray) or not isinstance(whole, np.ndarray):
             return None
-        if whole.dtype != np.float64 or not whole.flags.c_contiguous:
+        if whole.dtype != np.float64 or not (whole.flags.c_contiguous and whole.flags.aligned):
             return None
         origin = whole.ctypes.data
         offset = start = (first.ctypes.data - origin) // first.itemsize
