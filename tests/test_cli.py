@@ -275,6 +275,19 @@ def test_a_preset_that_cannot_be_simulated_gets_one_sentence(tmp_path):
     assert result.stderr.count("\n") == 1
 
 
+def test_a_preset_that_cannot_fit_the_memory_gets_one_sentence(tmp_path):
+    text = to_toml(PRESETS["plain-curves"])
+    for small, large in (("d = 5\n", "d = 2000\n"), ("depths = [10]", "depths = [100000]")):
+        assert text.count(small) == 1
+        text = text.replace(small, large)
+    file = tmp_path / "mine.toml"
+    file.write_text(text, encoding="utf-8")
+    result = deeplinear("run", str(file), "--out", str(tmp_path))
+    assert result.returncode == 1
+    assert result.stderr.startswith("deeplinear: plain-curves: network must fit the memory: ")
+    assert result.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [

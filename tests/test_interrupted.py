@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import signal
 import subprocess
 import sys
@@ -140,8 +141,17 @@ def test_no_record_of_half_an_iteration(record: str) -> None:
 SCRIPT = """
 import deeplinear as dl, numpy as np
 network = dl.Network((300,) * 4 + (1,))
-landscape = dl.Landscape(network, dl.gaussian_regression(n=50, d=300, noise=1.0, seed=0))
+regression = dl.gaussian_regression(n=50, d=300, noise=1.0, seed=0)
+landscape = dl.Landscape(network, regression)
 weights = dl.init.Residual(0.5).sample(network, 0)
+curved = dl.Landscape(dl.Network((300,) * 4 + (1,), activation="gelu"), regression)
+narrow = dl.Landscape(
+    dl.Network((60,) * 60 + (1,)), dl.gaussian_regression(n=50, d=60, noise=1.0, seed=0)
+)
+small = dl.Landscape(
+    dl.Network((40,) * 6 + (1,), activation="gelu"),
+    dl.gaussian_regression(n=1000, d=40, noise=1.0, seed=0),
+)
 print("ready", flush=True)
 try:
     {call}
@@ -165,6 +175,9 @@ except KeyboardInterrupt as stopped:
         ("[landscape.sharpness(weights, 1e-12) for _ in range(10**9)]", "stopped"),
         ("landscape.spectral_density(weights, vectors=10**6, steps=50)", "stopped"),
         ("landscape.eigenvalues(weights, 3000)", "stopped"),
+        ("curved.hessian_trace(weights)", "stopped"),
+        ("narrow.compressed_hessian(dl.init.Identity().sample(narrow.network, 0))", "stopped"),
+        ("small.hessian(dl.init.Identity().sample(small.network, 0))", "stopped"),
     ],
 )
 def test_ctrl_c(call: str, says: str) -> None:
@@ -185,3 +198,74 @@ def test_ctrl_c(call: str, says: str) -> None:
         process.wait()
         process.stdout.close()
     assert output.strip() == says
+
+
+def test_what_was_kept_passes_between_processes() -> None:
+    """A KeyboardInterrupt that lost its dataset on the way would lose the finished runs."""
+    dataset = xr.Dataset({"risk": ("run", [1.0, 2.0])})
+    again = pickle.loads(pickle.dumps(dl.Interrupted(dataset)))
+    assert str(again) == "stopped; 2 runs are in .dataset"
+    xr.testing.assert_identical(again.dataset, dataset)
+
+
+def test_of_one_network_nothing_is_copied() -> None:
+    """It may fit the memory once."""
+    problem = problem_of()
+    weights = dl.init.Residual(0.5).sample(problem.network, 0)
+    dataset = interrupted(
+        problem, dl.GradientDescent(1e-6), weights, steps=STEPS, every=None, overwrite_weights=True
+    )
+    assert np.shares_memory(dataset.weights.values, weights[0])
+
+
+def test_a_record_that_was_cut_short_is_of_no_finished_run() -> None:
+    problem = problem_of((20, 300, 300, 300, 300, 1))
+    shares: list[float] = []
+
+    def progress(share: float) -> None:
+        shares.append(share)
+        if share > 0.9:
+            raise KeyboardInterrupt
+
+    names = ("risk", "layer_norm", "balancedness", "sharpness")
+    try:
+        dataset = dl.simulate(
+            problem.landscape,
+            problem.weights,
+            dl.GradientDescent(1e-6),
+            steps=300,
+            every=100,
+            record=names,
+            threads=2,
+            progress=progress,
+        )
+    except dl.Interrupted as stopped:
+        dataset = stopped.dataset
+    complete = all(np.isfinite(dataset[name].values).all() for name in names)
+    assert complete or dataset.status.values.tolist() == ["unfinished"]
+
+
+FORKED = """
+import os, sys
+import numpy as np
+import deeplinear as dl
+network = dl.Network((5,) * 5 + (1,))
+landscape = dl.Landscape(network, dl.gaussian_regression(n=50, d=5, noise=1.0, seed=0))
+def risks():
+    descent = dl.GradientDescent(0.01)
+    runs = dl.sweep(
+        landscape, dl.init.Gaussian(0.3), descent, seeds=100, steps=5, threads=2, progress=False
+    )
+    return runs.risk.values
+before = risks()
+if os.fork() == 0:
+    os._exit(0 if np.array_equal(risks(), before) else 1)
+sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_after_a_fork() -> None:
+    """Of the parent's threads none is there; the default of multiprocessing up to Python 3.13."""
+    result = subprocess.run([sys.executable, "-c", FORKED], timeout=60, check=False)
+    assert result.returncode == 0

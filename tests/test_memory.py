@@ -138,3 +138,33 @@ def test_a_hessian_that_cannot_fit() -> None:
     network = dl.Network((1000, 1000, 1))  # 8 TB
     landscape = dl.Landscape(network, dl.gaussian_regression(n=5, d=1000, noise=1.0, seed=0))
     refused(lambda: landscape.hessian(dl.init.Identity().sample(network, 0)))
+
+
+def test_more_seeds_than_can_be_counted_one_by_one() -> None:
+    network = dl.Network((3, 3, 1))
+    landscape = dl.Landscape(network, dl.gaussian_regression(n=5, d=3, noise=1.0, seed=0))
+    descent = dl.GradientDescent(0.1)
+    refused(lambda: dl.sweep(landscape, dl.init.Identity(), descent, seeds=10**13, steps=1))
+
+
+@pytest.mark.parametrize(
+    ("dynamics", "length"),
+    [
+        (dl.GradientDescent(0.1), {"steps": 10**13}),
+        (dl.GradientFlow("rk4", step=1e-3), {"time": 1e10}),
+        (dl.GradientFlow("dopri5"), {"time": 1e10, "every": 1e-3}),
+    ],
+)
+def test_records_that_cannot_fit(dynamics: Any, length: dict[str, Any]) -> None:
+    network = dl.Network((3, 3, 1))
+    landscape = dl.Landscape(network, dl.gaussian_regression(n=5, d=3, noise=1.0, seed=0))
+    weights = dl.init.Identity().sample(network, 0)
+    refused(lambda: dl.simulate(landscape, weights, dynamics, **length))
+
+
+def test_spectra_that_cannot_fit() -> None:
+    network = dl.Network((1000,) * 300 + (1,))
+    landscape = dl.Landscape(network, dl.gaussian_regression(n=5, d=1000, noise=1.0, seed=0))
+    views = network.unflatten(np.broadcast_to(0.0, network.parameters))
+    refused(lambda: landscape.compressed_hessian(views))
+    refused(lambda: landscape.spectral_density(views, vectors=10**6, steps=10**6))

@@ -205,3 +205,75 @@ def test_samples_are_keyed_by_their_seed() -> None:
         np.testing.assert_array_equal(layer, same)
         assert not np.array_equal(layer, different)
         np.testing.assert_array_equal(2 * layer, twice)
+
+
+def test_seeds_of_64_bits_stay_what_they_are() -> None:
+    for seeds in ([2**53 + 1, 2**63 + 1], [5, 2**63], [2**70, 1]):
+        dataset = check(dl.init.Gaussian(0.5), dl.GradientDescent(0.01), {}, seeds, steps=2)
+        assert [int(seed) for seed in dataset.seed.values] == seeds
+
+
+METHODS = dl.GradientFlow(method=["dopri5", "rk4"], step=1e-3)
+
+
+def test_runs_of_several_methods_that_are_stopped_keep_their_numbers() -> None:
+    shares: list[float] = []
+
+    def progress(share: float) -> None:
+        shares.append(share)
+        if share > 0.6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(dl.Interrupted) as caught:
+        dl.sweep(
+            make_landscape(),
+            dl.init.Gaussian(0.5),
+            METHODS,
+            seeds=200,
+            time=2000.0,
+            threads=1,
+            progress=progress,
+        )
+    dataset = caught.value.dataset
+    runs, methods = dataset.run.values, dataset.method.values
+    assert len(set(runs.tolist())) == len(runs) >= 200
+    assert np.all((methods == "dopri5") == (runs < 200))
+    assert np.all(dataset.seed.values == runs % 200)
+    assert dataset.attrs["initialization"] == "Gaussian(scale=0.5)"
+
+
+def test_the_accuracy_of_several_methods() -> None:
+    options: dict[str, Any] = {"time": 1.0, "record": ("risk", "sharpness"), "progress": False}
+    landscape, init = make_landscape(), dl.init.Gaussian(0.5)
+    both = dl.sweep(landscape, init, METHODS, seeds=3, **options).sharpness.attrs
+    parts = [
+        dl.sweep(landscape, init, replace(METHODS, method=method), seeds=3, **options).sharpness
+        for method in ("dopri5", "rk4")
+    ]
+    name = "largest_relative_residual"
+    assert both[name] == max(part.attrs[name] for part in parts)
+    assert both["unconverged"] == sum(part.attrs["unconverged"] for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("dynamics", "length", "kept", "left_out"),
+    [
+        (dl.GradientDescent(0.01), {"steps": 1}, {"learning_rate": 0.01}, ("step", "rtol")),
+        (dl.GradientFlow("rk4", step=0.1), {"time": 1.0}, {"step": 0.1}, ("rtol", "atol")),
+        (
+            dl.GradientFlow(step=0.1, rtol=[1e-4, 1e-5], method="dopri5", atol=1e-7),
+            {"time": 1.0},
+            {"step": 0.1, "atol": 1e-7},
+            ("rtol",),
+        ),
+    ],
+)
+def test_settings_that_all_runs_share(
+    dynamics: Any, length: Any, kept: dict[str, float], left_out: tuple[str, ...]
+) -> None:
+    """What is swept is a coordinate, and the rest an attribute."""
+    init = dl.init.Residual(0.25)
+    dataset = dl.sweep(make_landscape(), init, dynamics, seeds=2, progress=False, **length)
+    assert {name: dataset.attrs[name] for name in kept} == kept
+    assert not set(left_out) & set(dataset.attrs)
+    assert dataset.attrs["initialization"] == "Residual(scale=0.25)"

@@ -20,6 +20,7 @@ from deeplinear.dynamics import GradientDescent
 from deeplinear.experiments import Preset, Problem, Training
 from deeplinear.options import RECORDABLE
 from deeplinear.regression import Regression
+from deeplinear.simulation import add_accuracy
 
 #: A run has reached a minimizer where its excess risk is at most this share of the zero map's,
 REACHED = 1e-6
@@ -134,7 +135,7 @@ def assemble(
     variables["minimizer"] = (("problem", "input"), np.stack([r.minimizer for r in regressions]))
     coords = _coordinates(preset, problems, variables, longest, deepest)
     dataset = xr.Dataset(variables, coords=coords)
-    _add_accuracy(dataset, [part for _, part in swept])
+    add_accuracy(dataset, [part for _, part in swept])
     return dataset
 
 
@@ -261,13 +262,3 @@ def _coordinates(
         if name in used
     }
     return coords
-
-
-def _add_accuracy(dataset: xr.Dataset, parts: list[xr.Dataset]) -> None:
-    """Say how far the eigenvalues have converged."""
-    for name in ("sharpness", "lowest_eigenvalue"):
-        found = [part[name].attrs for part in parts if name in part]
-        if name in dataset and "unconverged" in found[0]:
-            residual = max(attrs["largest_relative_residual"] for attrs in found)
-            dataset[name].attrs["largest_relative_residual"] = float(residual)
-            dataset[name].attrs["unconverged"] = sum(int(attrs["unconverged"]) for attrs in found)

@@ -68,6 +68,8 @@ def _one_sentence() -> Iterator[None]:
         _stop(str(error), 2)
     except ImportError as error:
         _stop(str(error), 1)
+    except MemoryError as error:
+        _stop(str(error) or "out of memory.", 1)
 
 
 _Out = Annotated[
@@ -181,6 +183,8 @@ def _run(
             _stop(f"stopped; what was complete is in {out}.", INTERRUPTED)
         except ValueError as error:
             _stop(f"{preset.name}: {error}", 2)
+        except MemoryError as error:
+            _stop(f"{preset.name}: {str(error) or 'out of memory.'}", 1)
         except BrokenPipeError:  # typer ends quietly where nobody reads on
             raise
         except OSError as error:

@@ -15,6 +15,7 @@ from deeplinear.checks import FloatArray, all_finite, single, truth
 from deeplinear.dynamics import Dynamics, GradientDescent
 from deeplinear.landscape import Landscape
 from deeplinear.memory import aligned_copy, require_memory
+from deeplinear.network import Network
 from deeplinear.options import LARGEST_STEPS, RECORDABLE, Options, check_options
 from deeplinear.progress import Update, progress_bar
 
@@ -37,6 +38,9 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, dataset: xr.Dataset) -> None:
         super().__init__(f"stopped; {dataset.sizes['run']} runs are in .dataset")
         self.dataset = dataset
+
+    def __reduce__(self) -> tuple[type[Interrupted], tuple[xr.Dataset]]:
+        return type(self), (self.dataset,)
 
 
 def simulate(
@@ -104,8 +108,9 @@ def simulate(
         Dimensions ``run`` and ``step`` or ``time``. Variables: what was recorded ("layer_norm" and
         "rank_one_gap" also by ``layer`` 1..L, "alignment" by ``pair`` 1..L-1); ``weights`` (run,
         parameter) at the end, see `Network.unflatten`; ``status`` (run), "completed", "converged",
-        "diverged" (the risk overflowed), or, of the initial weights, "overflowed" or "underflowed"
-        (a product of the layers, or the risk, is out of the range of `dtype`);
+        "diverged" (the risk or its gradient overflowed), or, of the initial weights of linear
+        networks not computed through the samples, "overflowed" or "underflowed" (a product of the
+        layers, or the risk, is out of the range of `dtype`);
         the coordinate ``out_of_range_layer`` (run) is the layer 1..L whose product ``W_k^T ...
         W_L^T p`` it was, 0 where there is none; ``last_step`` (run), the steps taken. The records
         of a diverged run are NaN from there on; those of a converged run keep their last value.
@@ -115,7 +120,7 @@ def simulate(
     TypeError, ValueError
         If an argument is not as above; before any work starts.
     MemoryError
-        If the weights do not fit the memory; before any work starts.
+        If the weights or the records do not fit the memory; before any work starts.
     Interrupted
         On Ctrl-C, a `KeyboardInterrupt` with the finished runs.
 
@@ -179,6 +184,19 @@ class RunSettings:
             self.method, *(np.repeat(x, runs) for x in (self.step, self.rtol, self.atol))
         )
 
+    def common(self) -> dict[str, float]:
+        """Return the fields of the dynamics in which all runs agree."""
+        fields = {"learning_rate": self.step}
+        if self.method != "descent":
+            fields = {"step": self.step}
+        if self.method == "dopri5":
+            fields |= {"rtol": self.rtol, "atol": self.atol}
+        return {
+            name: float(values[0])
+            for name, values in fields.items()
+            if len(values) > 0 and (values == values[0]).all()
+        }
+
     @classmethod
     def join(cls, settings: Sequence[RunSettings]) -> RunSettings:
         """Put runs of the same integrator one after another."""
@@ -196,14 +214,20 @@ class _Grid:
     every: float  # between two records, 0 where only start and end are recorded
 
 
-def _grid(settings: RunSettings, options: Options) -> _Grid:
+def _grid(network: Network, settings: RunSettings, options: Options) -> _Grid:
     runs, horizon, every = len(settings.step), options.horizon, options.every
+
+    def places_of(end: float) -> FloatArray:
+        count = _record_count(end, every)
+        require_memory(f"{count:,} records", network, count * _numbers(network, runs, options))
+        return _record_places(end, every, count)
+
     if settings.method == "dopri5":
-        times = _record_places(horizon, every)
+        times = places_of(horizon)
         steps = np.zeros(runs, np.int64)
         return _Grid(steps, settings.step, times, _between(times, every))
     if settings.method == "descent":
-        places = _record_places(horizon, every).astype(np.int64)
+        places = places_of(horizon).astype(np.int64)
         steps = np.full(runs, int(horizon), np.int64)
         return _Grid(steps, settings.step, places, _between(places, every))
     ratio = horizon / settings.step
@@ -217,7 +241,7 @@ def _grid(settings: RunSettings, options: Options) -> _Grid:
     last = np.where(exact, settings.step, horizon - (counts - 1) * settings.step)
     if every is not None and len(np.unique(settings.step)) > 1:
         raise ValueError("every must be None where the runs have different steps; got a number.")
-    whole = _record_places(int(counts[0]), every)
+    whole = places_of(int(counts[0]))
     times = whole * settings.step[0]
     times[-1] = horizon
     return _Grid(counts, last, times, _between(times, every))
@@ -234,17 +258,26 @@ def _count(ratio: FloatArray) -> npt.NDArray[np.int64]:
     return np.maximum(count, 1).astype(np.int64)
 
 
-def _record_places(end: float, every: float | None) -> FloatArray:
-    """0, every, 2 every, ... and the end."""
+def _record_count(end: float, every: float | None) -> int:
     if every is None or every >= end:
-        return np.array([0.0, end])
+        return 2
     if float(end).is_integer() and float(every).is_integer():
-        count = -(-int(end) // int(every))
-    else:
-        count = int(_count(np.array([end / every]))[0])
-    places = np.arange(count + 1, dtype=np.float64) * every
+        return -(-int(end) // int(every)) + 1
+    ratio = min(end / every, 1e300)
+    return int(_count(np.array([ratio]))[0] if ratio < LARGEST_STEPS else ratio) + 1
+
+
+def _record_places(end: float, every: float | None, count: int) -> FloatArray:
+    """0, every, 2 every, ... and the end."""
+    places = np.arange(count, dtype=np.float64) * (every or end)
     places[-1] = end
     return places
+
+
+def _numbers(network: Network, runs: int, options: Options) -> float:
+    """Count the numbers of a record: of every run, and its place."""
+    sizes = {None: 1, "layer": network.depth, "pair": network.depth - 1}
+    return 1.0 + runs * sum(sizes[RECORDABLE[name][1]] for name in options.record)
 
 
 def run_ensemble(
@@ -261,7 +294,7 @@ def run_ensemble(
     Interrupted
         On Ctrl-C.
     """
-    grid = _grid(settings, options)
+    grid = _grid(landscape.network, settings, options)
     start = vectors if vectors.dtype == options.dtype else aligned_copy(vectors, options.dtype)
     if not all_finite(start):
         raise ValueError(f"weights must be finite in {options.dtype}; some are too large for it.")
@@ -321,8 +354,19 @@ def run_ensemble(
         kept = result["status"] != 0
         if result["wide"]:
             kept |= result["last_step"] > 0
-        raise Interrupted(dataset.isel(run=np.flatnonzero(kept)))
+        # Of one large network nothing is copied.
+        raise Interrupted(dataset if kept.all() else dataset.isel(run=np.flatnonzero(kept)))
     return dataset
+
+
+def add_accuracy(dataset: xr.Dataset, parts: Sequence[xr.Dataset]) -> None:
+    """Say of runs that were put together from parts how far their sharpness has converged."""
+    if "sharpness" in dataset:
+        found = [part["sharpness"].attrs for part in parts if "sharpness" in part]
+        dataset["sharpness"].attrs |= {
+            "largest_relative_residual": max(float(a["largest_relative_residual"]) for a in found),
+            "unconverged": sum(int(a["unconverged"]) for a in found),
+        }
 
 
 def _attributes(
@@ -334,6 +378,7 @@ def _attributes(
         "readout": network.readout_vector,
         "activation": network.activation,
         "method": "gradient descent" if settings.method == "descent" else settings.method,
+        **settings.common(),
         "tolerance": options.tolerance,
         "dtype": options.dtype,
         "engine": engine,

@@ -25,7 +25,7 @@ from deeplinear.landscape import Landscape
 from deeplinear.memory import aligned_empty, require_memory
 from deeplinear.options import Options, check_options
 from deeplinear.progress import Update, progress_bar
-from deeplinear.simulation import Interrupted, RunSettings, run_ensemble
+from deeplinear.simulation import Interrupted, RunSettings, add_accuracy, run_ensemble
 
 __all__ = ["sweep"]
 
@@ -97,33 +97,54 @@ def sweep(
         engine=engine,
     )
     swept = {**sequence_fields(init), **sequence_fields(dynamics), "seed": _check_seeds(seeds)}
+    _require_memory(landscape, swept)
     for name, values in swept.items():
         if len(set(values)) < len(values):
-            raise ValueError(f"{'seeds' if name == 'seed' else name} must be different values.")
-    _require_memory(landscape, swept)
+            twice = next(value for i, value in enumerate(values) if value in values[:i])
+            raise ValueError(
+                f"{'seeds' if name == 'seed' else name} must be different values; "
+                f"got {twice!r} twice."
+            )
     cells = [dict(zip(swept, values, strict=True)) for values in product(*swept.values())]
     settings = [_settings(dynamics, cell) for cell in cells]
     vectors = _initial_weights(landscape, init, cells)
     with progress_bar(progress, f"{len(cells)} runs") as update:
-        dataset = _run(landscape, vectors, settings, cells, options, update)
-    return _unstack(dataset, swept)
+        try:
+            dataset = _run(landscape, vectors, settings, cells, options, update)
+        except Interrupted as interrupted:
+            raise Interrupted(_described(interrupted.dataset, init)) from None
+    return _described(_unstack(dataset, swept), init)
 
 
-def _check_seeds(seeds: object) -> tuple[int, ...]:
+def _described(dataset: xr.Dataset, init: Initialization) -> xr.Dataset:
+    return dataset.assign_attrs(initialization=repr(init))
+
+
+def _check_seeds(seeds: object) -> Sequence[int]:
     takes = "seeds must be a positive integer or a non-empty sequence of non-negative integers"
     if isinstance(seeds, (str, bytes, bool, float)):
         raise TypeError(f"{takes}; got {describe(seeds)}.")
-    values: tuple[int, ...]
+    values: Sequence[int]
     if isinstance(seeds, Sequence) or (isinstance(seeds, np.ndarray) and seeds.ndim == 1):
         values = tuple(non_negative_integer(f"seeds[{i}]", s) for i, s in enumerate(seeds))
     else:
-        values = tuple(range(non_negative_integer("seeds", seeds)))
+        values = range(non_negative_integer("seeds", seeds))
     if not values:
         raise ValueError(f"{takes}; got {describe(seeds)}.")
     return values
 
 
-def _require_memory(landscape: Landscape, swept: dict[str, tuple[Any, ...]]) -> None:
+def _labels(values: Sequence[Any]) -> npt.NDArray[Any]:
+    """Return values as a coordinate: integers exactly, however large."""
+    if all(isinstance(value, int) for value in values):
+        largest = max(values)
+        return np.array(
+            values, np.int64 if largest < 2**63 else np.uint64 if largest < 2**64 else object
+        )
+    return np.array(values)
+
+
+def _require_memory(landscape: Landscape, swept: dict[str, Sequence[Any]]) -> None:
     network, runs = landscape.network, prod(len(values) for values in swept.values())
     require_memory(f"{runs} runs", network, float(network.parameters) * runs)
 
@@ -169,7 +190,7 @@ def _run(
     for method in methods:
         rows = np.array([i for i, s in enumerate(settings) if s.method == method])
         offset, weight = share, len(rows) / len(cells)
-        coordinates = {name: ("run", np.array([cells[i][name] for i in rows])) for name in cells[0]}
+        coordinates = {name: ("run", _labels([cells[i][name] for i in rows])) for name in cells[0]}
         try:
             part = run_ensemble(
                 landscape,
@@ -183,7 +204,7 @@ def _run(
             kept = finished.run.values
             labelled = finished.assign_coords(
                 {name: ("run", values[kept]) for name, (_, values) in coordinates.items()}
-            )
+            ).assign_coords(run=rows[kept])
             raise Interrupted(_join([*done, labelled])) from None
         done.append(part.assign_coords(coordinates).assign_coords(run=rows))
         share += weight
@@ -193,10 +214,12 @@ def _run(
 def _join(parts: list[xr.Dataset]) -> xr.Dataset:
     if len(parts) == 1:
         return parts[0]
-    return xr.concat(parts, dim="run", join="exact", combine_attrs="drop_conflicts")
+    whole = xr.concat(parts, dim="run", join="exact", combine_attrs="drop_conflicts")
+    add_accuracy(whole, parts)
+    return whole
 
 
-def _unstack(dataset: xr.Dataset, swept: dict[str, tuple[Any, ...]]) -> xr.Dataset:
+def _unstack(dataset: xr.Dataset, swept: dict[str, Sequence[Any]]) -> xr.Dataset:
     """Replace the dimension run, whose order is that of the cells, by the swept ones."""
     sizes = tuple(len(values) for values in swept.values())
     variables: dict[Hashable, Any] = {}
@@ -204,7 +227,7 @@ def _unstack(dataset: xr.Dataset, swept: dict[str, tuple[Any, ...]]) -> xr.Datas
         dims = tuple(swept) + variable.dims[1:]
         values = variable.values.reshape(sizes + variable.shape[1:])
         variables[name] = (dims, values, variable.attrs)
-    coords: dict[Hashable, Any] = {name: np.array(values) for name, values in swept.items()}
+    coords: dict[Hashable, Any] = {name: _labels(values) for name, values in swept.items()}
     coords |= {name: c for name, c in dataset.coords.items() if "run" not in c.dims}
     layer = dataset.coords["out_of_range_layer"]
     coords[layer.name] = (tuple(swept), layer.values.reshape(sizes), layer.attrs)
