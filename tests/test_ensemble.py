@@ -295,13 +295,17 @@ def test_a_flow_with_too_large_a_step_diverges() -> None:
     assert np.all(np.isnan(dataset["risk"].values[runs, -1]))
 
 
+def four_layers() -> tuple[dl.Landscape, list[NDArray[Any]]]:
+    network = dl.Network((5,) * 4 + (1,))
+    landscape = dl.Landscape(network, dl.gaussian_regression(n=50, d=5, noise=1.0, seed=0))
+    return landscape, dl.init.Gaussian(0.5).sample(network, 0)
+
+
 @pytest.mark.parametrize("engine", ["ensemble", "wide"])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_dopri5_to_the_end_of_time(dtype: str, engine: str) -> None:
     """The shortest step is that of rounding at the time that was reached, not at the end."""
-    network = dl.Network((5,) * 4 + (1,))
-    landscape = dl.Landscape(network, dl.gaussian_regression(n=50, d=5, noise=1.0, seed=0))
-    weights = dl.init.Gaussian(0.5).sample(network, 0)
+    landscape, weights = four_layers()
     flow = dl.GradientFlow("dopri5", rtol=1e-4, atol=1e-5)
     options: dict[str, Any] = {"every": None, "tolerance": 1e-4, "dtype": dtype, "engine": engine}
     one, other = (
@@ -315,9 +319,7 @@ def test_dopri5_to_the_end_of_time(dtype: str, engine: str) -> None:
 @pytest.mark.parametrize("engine", ["ensemble", "wide"])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_tolerances_below_rounding_count_as_that(dtype: str, engine: str) -> None:
-    network = dl.Network((5,) * 4 + (1,))
-    landscape = dl.Landscape(network, dl.gaussian_regression(n=50, d=5, noise=1.0, seed=0))
-    weights = dl.init.Gaussian(0.5).sample(network, 0)
+    landscape, weights = four_layers()
     options: dict[str, Any] = {"time": 0.5, "every": None, "dtype": dtype, "engine": engine}
     rounding = float(np.finfo(dtype).eps)
     one, other = (
@@ -329,9 +331,7 @@ def test_tolerances_below_rounding_count_as_that(dtype: str, engine: str) -> Non
 
 
 def test_a_first_step_below_the_range_of_single_precision() -> None:
-    network = dl.Network((5,) * 4 + (1,))
-    landscape = dl.Landscape(network, dl.gaussian_regression(n=50, d=5, noise=1.0, seed=0))
-    weights = dl.init.Gaussian(0.5).sample(network, 0)
+    landscape, weights = four_layers()
     flow = dl.GradientFlow("dopri5", step=1e-50, rtol=1e-4, atol=1e-5)
     result = dl.simulate(landscape, weights, flow, time=1, every=None, dtype="float32")
     assert result.status.item() == "completed"
