@@ -59,11 +59,11 @@ class AdaptiveSteps : Ensemble<Stages> {
     P again = zero<P>();
     for (int i = 0; i < Base::lanes; ++i) {
       if (fresh.lane(i) == 0) continue;
-      const Status status = Base::status_of(i, excess.lane(i));
-      const bool recorded = !Base::has_values(status) || Base::record(i, 0, values);
+      Status status = Base::status_of(i, excess.lane(i));
+      if (Base::has_values(status)) status = Base::record(i, 0, values, status);
       lanes_[i].next = 1;
       if (status == Status::completed && lanes_[i].time < plan_.time) continue;
-      again.set_lane(i, Scalar(end(i, recorded ? status : Status::unfinished, 0)));
+      again.set_lane(i, Scalar(end(i, status, 0)));
     }
     return again;
   }
@@ -78,6 +78,7 @@ class AdaptiveSteps : Ensemble<Stages> {
       const double rest = plan_.time - lane.time;
       // A rest that is hardly longer than the step is taken with it: no sliver is left over.
       arrives[i] = lane.step * (1 + 1e-10) >= rest;
+      // A step of zero would be taken for ever.
       const double step = std::max(lane.step, double(std::numeric_limits<Scalar>::min()));
       h.set_lane(i, Scalar(arrives[i] ? rest : step));
     }
@@ -152,8 +153,7 @@ class AdaptiveSteps : Ensemble<Stages> {
     const Status status = Base::status_of(i, values.excess.lane(i));
     if (status == Status::completed && lane.time < plan_.time) return false;
     const std::int64_t slot = lane.time < plan_.time ? lane.next : plan_.records - 1;
-    const bool recorded = Base::record(i, slot, values);
-    return end(i, recorded ? status : Status::unfinished, slot);
+    return end(i, Base::record(i, slot, values, status), slot);
   }
 
   bool end(int i, Status status, std::int64_t slot) {

@@ -63,7 +63,7 @@ class CompressedHessian {
   // Orthonormal columns (size, dimension) that span the subspace
   Matrix basis() const;
 
-  // Q^T H Q (dimension, dimension) in the basis Q
+  // Q^T H Q (dimension, dimension) in the basis Q; unfinished where it was interrupted
   Matrix matrix(const Matrix& Q, const std::function<bool()>& interrupted);
 
   // The unit direction V (P,), of the P - dimension that are orthogonal to each other and to the

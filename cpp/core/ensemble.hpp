@@ -109,16 +109,16 @@ class Ensemble {
     return plan_.tolerance > 0 && Scalar(excess) <= Scalar(plan_.tolerance);
   }
 
-  // False where a wish to stop cut it short
-  bool record(int i, std::int64_t slot, const RiskValues& values) {
+  // Returns the status that the lane has after it: none is finished whose record was cut short.
+  Status record(int i, std::int64_t slot, const RiskValues& values, Status status) {
     const std::int64_t run = lanes_[i].run;
     recorder_.write_risk(run, slot, values.excess.lane(i));
     if constexpr (!Landscape::by_samples) {
       recorder_.write_map(run, slot, values.squared_distance.lane(i), values.test_excess.lane(i));
     }
-    if (!recorder_.wants_probes()) return true;
+    if (!recorder_.wants_probes()) return status;
     recorder_.write_probes(run, slot, lane_weights_.of_lane(stages_, i));
-    return !shared_.stopped();
+    return shared_.stopped() ? Status::unfinished : status;
   }
 
   Mask<P> running() const { return P(Scalar(0.5)) < running_; }

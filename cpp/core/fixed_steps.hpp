@@ -91,23 +91,22 @@ class FixedSteps : Ensemble<Stages> {
       const Lane& lane = lanes_[i];
       if (lane.run < 0) continue;
       const std::int64_t n = lane.steps, steps = plan_.steps[lane.run];
-      const Status status = Base::status_of(i, excess.lane(i));
+      Status status = Base::status_of(i, excess.lane(i));
       const bool last = n == steps, ended = last || status != Status::completed;
       if (!ended && n < lane.next) continue;
       // A run that stops between two records fills the later one.
       const std::int64_t slot =
           last ? plan_.records - 1 : (every > 0 ? (n + every - 1) / every : std::int64_t(n > 0));
       const bool due = n == 0 || (every > 0 && n % every == 0);
-      const bool recorded =
-          !(Base::has_values(status) && (due || ended)) || Base::record(i, slot, values);
+      if (Base::has_values(status) && (due || ended)) {
+        status = Base::record(i, slot, values, status);
+      }
       if (!ended) {
         schedule(i);
         continue;
       }
-      if (recorded && status == Status::converged) {
-        Base::recorder_.carry_forward(lane.run, slot);
-      }
-      Base::finish(i, recorded ? status : Status::unfinished);
+      if (status == Status::converged) Base::recorder_.carry_forward(lane.run, slot);
+      Base::finish(i, status);
       restarted |= start(i);
     }
     return restarted;

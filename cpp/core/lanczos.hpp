@@ -1,8 +1,8 @@
 // Lanczos with full reorthogonalization and thick restarts:  H Q = Q T + beta q e^T,  Q^T Q = I.
 //
 // An operator has size(), dimension() of the subspace it acts on, project(x) onto that subspace,
-// apply(x, y), and the team of threads that works on it. One that is far from order one is computed
-// with in units of a power of two near its norm, which rounds nothing: squares may be out of range.
+// apply(x, y), and the team of threads that works on it. What is within is in units of its
+// products.
 #pragma once
 
 #include <algorithm>
@@ -15,6 +15,7 @@
 #include <Eigen/Core>
 
 #include "basis.hpp"
+#include "product_unit.hpp"
 #include "symmetric.hpp"
 #include "tridiagonal.hpp"
 
@@ -152,15 +153,12 @@ class Lanczos {
     H_.project(x);
   }
 
-  // w = sign H x, in the unit that the first product gives
+  // w = sign H x
   void multiply(const Eigen::Ref<const Vector>& x) {
     H_.apply(x, w_);
-    if (best_.products++ == 0) {
-      const double near = power_of_two_near(w_.cwiseAbs().maxCoeff());
-      unit_ = near < 0x1p-64 || near > 0x1p64 ? near : 1;
-      norm_ = options_.norm / unit_;
-    }
-    if (const double factor = sign_ / unit_; factor != 1) w_ *= factor;
+    unit_.apply(w_);
+    if (sign_ < 0) w_ = -w_;
+    if (best_.products++ == 0) norm_ = options_.norm / unit_.value();
   }
 
   void set_to_ritz_vector() {
@@ -177,13 +175,14 @@ class Lanczos {
   }
 
   void fill_best(double value, double residual) {
-    best_.value = sign_ * value * unit_;
-    best_.residual = residual * unit_;
+    const double unit = unit_.value();
+    best_.value = sign_ * value * unit;
+    best_.residual = residual * unit;
     best_.vector = x_;
-    best_.norm = norm_ * unit_;
+    best_.norm = norm_ * unit;
     best_.converged =
         residual <= std::max(options_.tolerance * std::abs(value), 16 * epsilon * norm_) +
-                        2 * options_.locked_residual / unit_;
+                        2 * options_.locked_residual / unit;
   }
 
   // Where there are eigenvectors to come
@@ -247,7 +246,8 @@ class Lanczos {
   Basis Q_;
   const double sign_;
   Vector w_, x_;
-  double norm_ = 0, unit_ = 1;
+  ProductUnit unit_;
+  double norm_ = 0;
   Vector next_, betas_, ritz_values_;
   Matrix ritz_;
   double ritz_value_ = 0, beta_ = 0;

@@ -22,9 +22,10 @@ namespace detail {
 // known to happen before, without a look into the OpenMP runtime.
 inline std::atomic<unsigned> regions{0};
 
+inline std::atomic<int> first_process{0};  // that had several threads
+
 // Whether this process may have several threads: not where it was forked from one that had some, of
 // which the OpenMP runtime has kept the records and lost the threads.
-inline std::atomic<int> first_process{0};
 inline bool may_have_threads() {
   const int here = int(getpid());
   int first = 0;

@@ -8,6 +8,7 @@
 #include "compressed.hpp"
 #include "full_hessian.hpp"
 #include "maps.hpp"
+#include "product_unit.hpp"
 
 namespace deeplinear {
 namespace {
@@ -154,7 +155,7 @@ SpectralDensity density_of(Operator& H, Index parameters, int vectors, int steps
   density.nodes = Matrix::Zero(steps, vectors);
   density.weights = Matrix::Zero(steps, vectors);
   if (steps == 0) return density;
-  double unit_of_products = 0;
+  ProductUnit products;
   Vector q(H.size()), before(H.size()), w(H.size());
   Basis sums(H.team(), H.size(), 0);
   for (int i = 0; i < vectors; ++i) {
@@ -170,8 +171,7 @@ SpectralDensity density_of(Operator& H, Index parameters, int vectors, int steps
     while (taken < steps) {
       if (interrupted && interrupted()) return density;
       H.apply(q, w);
-      if (unit_of_products == 0) unit_of_products = power_of_two_near(w.cwiseAbs().maxCoeff());
-      w *= 1 / unit_of_products;
+      products.apply(w);
       a[taken] = q.dot(w);
       w.noalias() -= a[taken] * q;
       if (taken > 0) w.noalias() -= b[taken - 1] * before;
@@ -185,7 +185,7 @@ SpectralDensity density_of(Operator& H, Index parameters, int vectors, int steps
     // Of order one: the eigensolver takes what is small beside one for rounding.
     const double unit = scale > 0 ? scale : 1;
     const SymmetricEigen eigen = tridiagonal_eigen(a.head(taken) / unit, b.head(taken - 1) / unit);
-    density.nodes.col(i).head(taken) = unit_of_products * (unit * eigen.values);
+    density.nodes.col(i).head(taken) = products.value() * (unit * eigen.values);
     density.weights.col(i).head(taken) = mass * eigen.vectors.row(0).transpose().cwiseAbs2();
   }
   return density;
