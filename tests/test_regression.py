@@ -103,7 +103,10 @@ def test_risk_is_the_mean_squared_residual(shape: tuple[int, int, int]) -> None:
     assert isinstance(one, float)
     assert one == pytest.approx(np.asarray(regression.risk(maps))[1, 2], rel=1e-14)
     minimum = regression.risk(regression.minimizer)
-    assert minimum == regression.minimum_risk
+    if np.linalg.cond(X) <= 1e3:
+        assert minimum == regression.minimum_risk
+    else:  # w* is far away, and its rounding has a risk of its own, squared as above
+        assert minimum == pytest.approx(regression.minimum_risk, rel=1e-14, abs=atol**2)
     assert np.all(np.asarray(regression.risk(maps)) >= minimum)
 
 

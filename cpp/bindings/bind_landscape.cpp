@@ -1,4 +1,3 @@
-#include <chrono>
 #include <cstring>
 #include <optional>
 #include <stdexcept>
@@ -9,9 +8,9 @@
 #include "bindings.hpp"
 #include "finite.hpp"
 #include "full_hessian.hpp"
+#include "interruption.hpp"
 #include "landscape.hpp"
 #include "maps.hpp"
-#include "monitor.hpp"
 #include "parallel.hpp"
 #include "sharpness.hpp"
 
@@ -52,25 +51,6 @@ void at(const Problem& problem, const Array<double>& weights, int threads, Body 
     body(landscape);
   });
 }
-
-// Looks for signals, at most ten times a second.
-class Interruption {
- public:
-  std::function<bool()> check() {
-    return [this] {
-      const auto now = std::chrono::steady_clock::now();
-      if (raised_ || now - asked_ < std::chrono::milliseconds(100)) return raised_;
-      asked_ = now;
-      return raised_ = monitor_(0);
-    };
-  }
-  void rethrow() { monitor_.rethrow(true); }
-
- private:
-  SignalMonitor monitor_;
-  bool raised_ = false;
-  std::chrono::steady_clock::time_point asked_ = std::chrono::steady_clock::now();
-};
 
 Array<double> end_to_end(const Problem& problem, const Array<double>& weights, int threads) {
   Array<double> out(problem.net.widths[0]);

@@ -37,8 +37,8 @@ double* allocate(const std::string& name, const Problem& problem, const Plan& pl
   py::ssize_t per_layer = 0;
   double** place = nullptr;
   if (name == "risk") place = &records.risk;
-  const bool has_test = problem.by_samples() ? problem.samples.test.count() > 0
-                                             : !problem.risk.test.covariance.empty();
+  const bool has_test =
+      problem.by_samples() ? problem.samples.test.count() > 0 : problem.risk.test.given;
   const bool is_linear =
       !problem.by_samples() || problem.samples.activation == Activation::identity;
   if (name == "test_risk" && has_test) place = &records.test_risk;

@@ -16,6 +16,7 @@ void check_widths(const std::vector<int>& widths);
 
 void register_config(py::module_& module);
 void register_landscape(py::module_& module);
+void register_least_squares(py::module_& module);
 void register_machine(py::module_& module);
 void register_problem(py::module_& module);
 void register_simulation(py::module_& module);

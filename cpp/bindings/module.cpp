@@ -8,6 +8,7 @@ PYBIND11_MODULE(DEEPLINEAR_MODULE, module) {
 
   register_config(module);
   register_machine(module);
+  register_least_squares(module);
   register_problem(module);
   register_landscape(module);
   register_simulation(module);

@@ -86,9 +86,10 @@ class ChainStages {
         [=, this](int k, int j) { return double(first[net_.vectors[k] + j].lane(i)); });
   }
 
-  // |w - w*|^2 and the excess of the test risk at the last stage
+  // |w - w*|^2 and the two parts of the test risk at the last stage
   P squared_distance() const { return risk_.squared_distance(); }
-  P test_excess() const { return risk_.test_excess(); }
+  double test_offset() const { return risk_.test_offset(); }
+  P test_excess() { return risk_.test_excess(); }
 
   void take_over(int s, Mask<P> mask) {
     P *to = u(0), *from = u(s);

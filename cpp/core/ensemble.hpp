@@ -114,7 +114,8 @@ class Ensemble {
     const std::int64_t run = lanes_[i].run;
     recorder_.write_risk(run, slot, values.excess.lane(i));
     if constexpr (!Landscape::by_samples) {
-      recorder_.write_map(run, slot, values.squared_distance.lane(i), values.test_excess.lane(i));
+      recorder_.write_map(run, slot, values.squared_distance.lane(i),
+                          stages_.test_offset() + double(values.test_excess.lane(i)));
     }
     if (!recorder_.wants_probes()) return status;
     recorder_.write_probes(run, slot, lane_weights_.of_lane(stages_, i));

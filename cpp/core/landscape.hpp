@@ -76,7 +76,7 @@ class Landscape {
   const double* u(int k) const { return u_.data() + net_.vectors[k]; }
   const double* v(int k) const { return v_.data() + net_.vectors[k]; }
   const Problem& problem() const { return problem_; }
-  const RiskEvaluator<Pack<double, 1>>& risk() const { return risk_; }
+  RiskEvaluator<Pack<double, 1>>& risk() { return risk_; }
   WideChain<double>& chain() { return chain_; }
 
   template <class Source = NoSource>
@@ -89,7 +89,7 @@ class Landscape {
   }
 
   // y = 2 C x, x and y (d,)
-  void multiply_covariance(const double* x, double* y) const {
+  void multiply_covariance(const double* x, double* y) {
     using Number = Pack<double, 1>;
     risk_.multiply_covariance(reinterpret_cast<const Number*>(x), reinterpret_cast<Number*>(y));
   }

@@ -8,6 +8,10 @@ namespace deeplinear {
 
 RowMatrix root_of_covariance(const Problem& problem) {
   const int d = problem.net.widths[0];
+  if (problem.risk.by_modes<double>()) {
+    const auto rank = Eigen::Index(problem.risk.modes.target.size());
+    return Eigen::Map<const RowMatrix>(problem.risk.modes.factor.data(), rank, d).transpose();
+  }
   const Eigen::Map<const RowMatrix> C(problem.risk.covariance.data(), d, d);
   const SymmetricEigen eigen = symmetric_eigen(C);
   const Eigen::VectorXd& values = eigen.values;

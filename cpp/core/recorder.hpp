@@ -36,9 +36,9 @@ class Recorder {
   }
 
   // What the risk of a linear map brings with it
-  void write_map(std::int64_t run, std::int64_t slot, double squared_distance, double test_excess) {
+  void write_map(std::int64_t run, std::int64_t slot, double squared_distance, double test_risk) {
     put(records_.distance, run, slot, squared_distance);
-    put(records_.test_risk, run, slot, problem_.risk.test.at_minimizer + test_excess);
+    put(records_.test_risk, run, slot, test_risk);
   }
 
   void write_probes(std::int64_t run, std::int64_t slot, const Weights& weights) {
@@ -78,9 +78,9 @@ class Recorder {
     landscape_.evaluate(weights);
     write_risk(run, slot, landscape_.excess());
     if constexpr (!Landscape::by_samples) {
-      const auto& risk = landscape_.risk();
+      auto& risk = landscape_.risk();
       write_map(run, slot, risk.squared_distance().lane(0),
-                wants_test_risk() ? risk.test_excess().lane(0) : 0.0);
+                wants_test_risk() ? risk.test_offset() + risk.test_excess().lane(0) : 0.0);
     }
     write_probes(run, slot, weights);
   }

@@ -1,9 +1,13 @@
-// The least-squares risk as a function of the end-to-end map w (d,), about its minimizer w*:
+// The least-squares risk as a function of the end-to-end map w (d,), in one of two forms:
 //
-//   delta = w - w*,   R(w) = R(w*) + delta^T C delta,   dR/dw = 2 C delta.
+//   about its minimizer w*:   delta = w - w*,  R(w) = R(w*) + delta^T C delta,  dR/dw = 2 C delta,
+//   by the modes of the data: e = F w - c,     R(w) = R(w*) + |e|^2,            dR/dw = 2 F^T e,
 //
-// In delta, not in C w - b, so that risk and gradient keep their relative accuracy close to the
-// minimizer.
+// where F (r, d) and c (r,) are diag(s) V^T / sqrt(n) and U^T y / sqrt(n) of X = U diag(s) V^T.
+// Both keep their relative accuracy close to the minimizer, which C w - b would lose. The excess of
+// the first is off by some d eps |C| |delta|^2: nothing is left of it where columns are collinear,
+// |w*| is huge and delta lies along what the data hardly see. The second takes 2 r d products for
+// d^2, and knows nothing of |w*|.
 #pragma once
 
 #include <algorithm>
@@ -14,20 +18,38 @@
 
 namespace deeplinear {
 
-// The test risk about the same w*: R_t(w) = R_t(w*) + delta^T C_t delta + 2 delta^T g_t, g_t = C_t
-// w* - b_t.
-struct TestRisk {
-  std::vector<double> covariance;     // C_t (d, d)
-  std::vector<double> half_gradient;  // g_t (d,)
-  double at_minimizer = 0;
+// F and c, row by row
+struct Modes {
+  std::vector<double> factor;  // (r, d)
+  std::vector<double> target;  // (r,)
+
+  bool empty() const { return target.empty(); }
 };
 
+// The test risk about the same w*: R_t(w) = R_t(w*) + delta^T C_t delta + 2 delta^T g_t, g_t = C_t
+// w* - b_t; or by modes R_t(w) = rest + |F_t w - c_t|^2.
+struct TestRisk {
+  bool given = false;
+  std::vector<double> covariance;     // C_t (d, d)
+  std::vector<double> half_gradient;  // g_t (d,)
+  double at_minimizer = 0;            // R_t(w*)
+  Modes modes;
+  double rest = 0;
+};
+
+// The form by modes is taken where there is no C; in float32 wherever there are modes.
 struct Risk {
   int dimension = 0;
   std::vector<double> covariance;  // C (d, d)
-  std::vector<double> minimizer;   // w* (d,)
-  double minimum = 0;              // R(w*)
-  TestRisk test;                   // empty without test data
+  Modes modes;
+  std::vector<double> minimizer;  // w* (d,)
+  double minimum = 0;             // R(w*)
+  TestRisk test;
+
+  template <class Scalar>
+  bool by_modes() const {
+    return !modes.empty() && (covariance.empty() || sizeof(Scalar) < sizeof(double));
+  }
 };
 
 // The risk in the precision of a pack; delta is its workspace.
@@ -38,37 +60,52 @@ class RiskEvaluator {
 
   explicit RiskEvaluator(const Risk& risk)
       : dimension_(risk.dimension),
-        twice_covariance_(risk.covariance.size()),
+        by_modes_(risk.by_modes<Scalar>()),
         minimizer_(risk.minimizer.begin(), risk.minimizer.end()),
-        test_covariance_(risk.test.covariance.begin(), risk.test.covariance.end()),
-        test_half_gradient_(risk.test.half_gradient.begin(), risk.test.half_gradient.end()),
         delta_(risk.minimizer.size()) {
-    std::transform(risk.covariance.begin(), risk.covariance.end(), twice_covariance_.begin(),
-                   [](double c) { return Scalar(2 * c); });
+    const auto twice = [](double c) { return Scalar(2 * c); };
+    test_offset_ = by_modes_ ? risk.test.rest : risk.test.at_minimizer;
+    if (!by_modes_) {
+      twice_covariance_.resize(risk.covariance.size());
+      std::transform(risk.covariance.begin(), risk.covariance.end(), twice_covariance_.begin(),
+                     twice);
+      test_covariance_.assign(risk.test.covariance.begin(), risk.test.covariance.end());
+      test_half_gradient_.assign(risk.test.half_gradient.begin(), risk.test.half_gradient.end());
+      return;
+    }
+    modes_ = ModesOf(risk.modes);
+    test_modes_ = ModesOf(risk.test.modes);
+    const int r = modes_.rank();
+    twice_transposed_.resize(risk.modes.factor.size());
+    for (int i = 0; i < r; ++i) {
+      for (int j = 0; j < dimension_; ++j) {
+        const auto from = std::size_t(i) * dimension_ + j, to = std::size_t(j) * r + i;
+        twice_transposed_[to] = twice(risk.modes.factor[from]);
+      }
+    }
+    map_.resize(test_modes_.rank() > 0 ? delta_.size() : 0);
   }
 
-  // v_0 = dR/dw = 2 C (w - w*) (d,); returns the excess risk R(w) - R(w*).
+  // v_0 = dR/dw (d,); returns the excess risk R(w) - R(w*).
   P gradient(const P* w, P* v0) {
     for (int j = 0; j < dimension_; ++j) delta_[j] = w[j] - P(minimizer_[j]);
+    if (by_modes_) {
+      std::copy_n(w, map_.size(), map_.data());
+      const P excess = modes_.squared_error(dimension_, w);
+      product(dimension_, modes_.rank(), twice_transposed_.data(), modes_.error.data(), v0);
+      return excess;
+    }
     multiply_covariance(delta_.data(), v0);
     return P(Scalar(0.5)) * dot(dimension_, delta_.data(), v0);
   }
 
-  // y = 2 C x, x and y (d,); eight independent sums at a time hide the latency of the additions.
-  void multiply_covariance(const P* x, P* y) const {
-    const int d = dimension_;
-    for (int first = 0; first < d; first += largest_narrow) {
-      with_constant(std::min(d - first, largest_narrow), [&](auto rows) {
-        constexpr int R = decltype(rows)::value;
-        const Scalar* entry = twice_covariance_.data() + std::ptrdiff_t(first) * d;
-        P sum[R];
-        for (int r = 0; r < R; ++r) sum[r] = zero<P>();
-        for (int j = 0; j < d; ++j, ++entry) {
-          for (int r = 0; r < R; ++r) sum[r] = fma(P(entry[r * d]), x[j], sum[r]);
-        }
-        for (int r = 0; r < R; ++r) y[first + r] = sum[r];
-      });
+  // y = 2 C x, x and y (d,)
+  void multiply_covariance(const P* x, P* y) {
+    if (by_modes_) {
+      product(modes_.rank(), dimension_, modes_.factor.data(), x, modes_.error.data());
+      return product(dimension_, modes_.rank(), twice_transposed_.data(), modes_.error.data(), y);
     }
+    product(dimension_, dimension_, twice_covariance_.data(), x, y);
   }
 
   // |w - w*|^2 at the last call of gradient
@@ -78,8 +115,10 @@ class RiskEvaluator {
     return sum;
   }
 
-  // R_t(w) - R_t(w*) at the last call of gradient
-  P test_excess() const {
+  // The test risk at the last call of gradient is the sum of these.
+  double test_offset() const { return test_offset_; }
+  P test_excess() {
+    if (by_modes_) return test_modes_.squared_error(dimension_, map_.data());
     P sum = zero<P>();
     for (int i = 0; i < dimension_; ++i) {
       const Scalar* row = test_covariance_.data() + std::size_t(i) * dimension_;
@@ -91,12 +130,54 @@ class RiskEvaluator {
   }
 
  private:
+  // y = M x with M (rows, cols), x (cols,), y (rows,); eight independent sums at a time hide the
+  // latency of the additions.
+  static void product(int rows, int cols, const Scalar* M, const P* x, P* y) {
+    for (int first = 0; first < rows; first += largest_narrow) {
+      with_constant(std::min(rows - first, largest_narrow), [&](auto block) {
+        constexpr int R = decltype(block)::value;
+        const Scalar* entry = M + std::ptrdiff_t(first) * cols;
+        P sum[R];
+        for (int r = 0; r < R; ++r) sum[r] = zero<P>();
+        for (int j = 0; j < cols; ++j, ++entry) {
+          for (int r = 0; r < R; ++r) sum[r] = fma(P(entry[r * cols]), x[j], sum[r]);
+        }
+        for (int r = 0; r < R; ++r) y[first + r] = sum[r];
+      });
+    }
+  }
+
+  struct ModesOf {
+    std::vector<Scalar> factor, target;
+    AlignedVector<P> error;  // F w - c
+
+    ModesOf() = default;
+    explicit ModesOf(const Modes& modes)
+        : factor(modes.factor.begin(), modes.factor.end()),
+          target(modes.target.begin(), modes.target.end()),
+          error(modes.target.size()) {}
+
+    int rank() const { return int(target.size()); }
+
+    // |F w - c|^2
+    P squared_error(int d, const P* w) {
+      product(rank(), d, factor.data(), w, error.data());
+      for (int i = 0; i < rank(); ++i) error[i] = error[i] - P(target[i]);
+      return dot(rank(), error.data(), error.data());
+    }
+  };
+
   int dimension_;
-  std::vector<Scalar> twice_covariance_;
+  bool by_modes_;
+  double test_offset_ = 0;
   std::vector<Scalar> minimizer_;
-  std::vector<Scalar> test_covariance_;
-  std::vector<Scalar> test_half_gradient_;
-  AlignedVector<P> delta_;
+  AlignedVector<P> delta_;  // w - w*
+  // About the minimizer
+  std::vector<Scalar> twice_covariance_, test_covariance_, test_half_gradient_;
+  // By modes
+  ModesOf modes_, test_modes_;
+  std::vector<Scalar> twice_transposed_;  // 2 F^T (d, r)
+  AlignedVector<P> map_;                  // w, where there are test data
 };
 
 }  // namespace deeplinear

@@ -82,6 +82,19 @@ Index largest_basis(Index size, Index parameters) {
   return std::clamp<Index>(std::max(numbers, parameters / 8) / size, 12, 256);
 }
 
+// R(0) - R(w*) = w*^T C w*, by modes |c|^2
+double excess_of_zero(const Problem& problem) {
+  const Risk& risk = problem.risk;
+  if (risk.by_modes<double>()) {
+    const auto rank = Index(risk.modes.target.size());
+    return Eigen::Map<const Vector>(risk.modes.target.data(), rank).squaredNorm();
+  }
+  const int d = problem.net.widths[0];
+  const Eigen::Map<const Vector> w(risk.minimizer.data(), d);
+  const Eigen::Map<const RowMatrix> C(risk.covariance.data(), d, d);
+  return w.dot(C * w);
+}
+
 // The largest eigenpair where the residual part of the Hessian is negligible: there
 // H = 2 J^T C J with J = dw/dW, and S = 2 lambda_max(B^T M B), M = sum_k |u_k|^2 A_k^T A_k,
 // C = B B^T, a problem of the rank of C. Nothing where that does not hold to the tolerance.
@@ -90,11 +103,10 @@ std::optional<Eigenpair> eigenpair_at_minimizer(CompressedHessian& H, Landscape&
   constexpr Index largest_rank = 512;
   constexpr int norm_products = 6;
   const Problem& problem = landscape.problem();
-  const int d = problem.net.widths[0];
-  const Eigen::Map<const Vector> w(problem.risk.minimizer.data(), d);
-  const Eigen::Map<const RowMatrix> C(problem.risk.covariance.data(), d, d);
   // |dR/dw|^2 is about the excess risk, and the residual part is linear in dR/dw.
-  if (!(landscape.excess() <= options.tolerance * options.tolerance * w.dot(C * w))) return {};
+  if (!(landscape.excess() <= options.tolerance * options.tolerance * excess_of_zero(problem))) {
+    return {};
+  }
   const RowMatrix B = root_of_covariance(problem);
   if (B.cols() > largest_rank) return {};
 

@@ -130,9 +130,10 @@ class WideStages {
     return all;
   }
 
-  // |w - w*|^2 and the excess of the test risk at the last stage
+  // |w - w*|^2 and the two parts of the test risk at the last stage
   P squared_distance() const { return risk_.squared_distance(); }
-  P test_excess() const { return risk_.test_excess(); }
+  double test_offset() const { return risk_.test_offset(); }
+  P test_excess() { return risk_.test_excess(); }
 
   RangeFailure range_failure(const P* W, int, bool risk_is_finite) {
     const Scalar* w = numbers(W);

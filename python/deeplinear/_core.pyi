@@ -26,6 +26,10 @@ def memory_bandwidth(threads: int, bytes: int, repetitions: int) -> tuple[float,
 _Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]
 
+def least_squares_modes(
+    columns: _Float64, y: _Float64, start: _Float64, tall: bool, rounding: float
+) -> tuple[_Float64, _Float64, _Float64, _Float64, int, float]: ...
+
 class NotFiniteError(ValueError): ...
 
 class Problem:
@@ -33,12 +37,17 @@ class Problem:
         self,
         widths: Sequence[int],
         readout: _Float64,
-        covariance: _Float64,
         minimizer: _Float64,
         minimum_risk: float,
+        covariance: _Float64 | None,
+        factor: _Float64 | None,
+        target: _Float64 | None,
         test_covariance: _Float64 | None,
         test_half_gradient: _Float64 | None,
         test_risk_at_minimizer: float,
+        test_factor: _Float64 | None,
+        test_target: _Float64 | None,
+        test_rest: float,
         activation: str | None,
         inputs: _Float64 | None,
         targets: _Float64 | None,

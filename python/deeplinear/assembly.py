@@ -217,8 +217,7 @@ def _limits(regression: Regression, linear: bool) -> tuple[float, float]:
     """
     if not linear:
         return REACHED_NONLINEAR * float(np.mean(regression.y**2)), 0.0
-    w = regression.minimizer
-    return REACHED * float(w @ regression.covariance @ w), regression.minimum_risk
+    return REACHED * regression._excess_of_zero, regression.minimum_risk
 
 
 def _padded(values: FloatArray, shape: tuple[int, ...]) -> FloatArray:

@@ -23,6 +23,35 @@ def number_of_threads(threads: object) -> int:
     return min(positive_integer("threads", threads), 1024)
 
 
+#: The largest condition number of C up to which the excess risk in float32 is computed from the
+#: distance to the minimizer: a relative error of eps times it, 1e-4, is left there.
+_WELL_CONDITIONED_IN_FLOAT32 = 1e3
+
+
+def _risk_arguments(data: Regression) -> tuple[Any, ...]:
+    """Return the forms of the risk and of the test risk for the core; None for what is unused.
+
+    The core takes the factor wherever there is no covariance, and in float32 wherever there is one.
+    """
+    about = not data._by_modes
+    by_modes = data._by_modes or data._modes.condition > _WELL_CONDITIONED_IN_FLOAT32
+    tested = data.X_test is not None
+    return (
+        data.covariance if about else None,
+        *(data._factor if by_modes else (None, None)),
+        *(
+            (data.test_covariance, data.test_gradient_half, data.test_risk_at_minimizer)
+            if about and tested
+            else (None, None, 0.0)
+        ),
+        *(data._test_factor if by_modes and tested else (None, None, 0.0)),
+    )
+
+
+#: In place of `_risk_arguments` where the risk is a mean over the samples.
+_NO_RISK = (None, None, None, None, None, 0.0, None, None, 0.0)
+
+
 class Landscape(Hessian):
     """The risk ``R(W) = |y - X w(W)|^2 / n`` of a network on a regression problem.
 
@@ -85,16 +114,12 @@ class Landscape(Hessian):
             )
         self.samples = not network.linear if samples is None else bool(samples)
         self.threads = number_of_threads(threads)
-        test_risk = regression.test_risk_at_minimizer
         self._problem = _core.Problem(
             network.widths,
             network.readout_vector,
-            regression.covariance,
             regression.minimizer,
             float(regression.minimum_risk) if network.linear else 0.0,
-            regression.test_covariance,
-            regression.test_gradient_half,
-            0.0 if test_risk is None else float(test_risk),
+            *(_NO_RISK if self.samples else _risk_arguments(regression)),
             *self._sample_arguments(),
         )
 

@@ -16,6 +16,7 @@ from deeplinear.checks import (
     positive_integer,
     read_only,
 )
+from deeplinear.least_squares import WELL_CONDITIONED, Modes, modes
 
 # Squares and quotients of data within these magnitudes neither overflow nor underflow.
 _SMALLEST, _LARGEST = 1e-60, 1e60
@@ -73,6 +74,10 @@ class Regression:
     The numerical rank is that of `numpy.linalg.pinv`: singular values of X up to
     ``max(n, d) * eps`` times the largest count as zero. By the same measure, a projection of y on
     the range of X that is zero but for rounding gives the minimizer zero.
+
+    Where columns are nearly collinear (a condition number of X above 1000), the decomposition of X
+    is computed in some 32 digits, and risks are computed from it instead of from the distance to
+    the minimizer, which is far away there.
 
     An object does not change, and all its arrays are read-only.
     """
@@ -134,20 +139,17 @@ class Regression:
         return read_only(self.X.T @ self.y / self.n)
 
     @cached_property
-    def _svd(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        # X = U diag(s) Vt, cut to the numerical rank r: (n, r), (r,), (r, d)
-        U, s, Vt = np.linalg.svd(self.X, full_matrices=False)
-        rank = int(np.count_nonzero(s > s[0] * self._rounding))
-        return U[:, :rank], s[:rank], Vt[:rank]
+    def _modes(self) -> Modes:
+        return modes(self.X, self.y)
 
     @property
-    def _rounding(self) -> float:
-        return max(self.n, self.d) * float(np.finfo(np.float64).eps)
+    def _well_conditioned(self) -> bool:
+        return self._modes.condition <= WELL_CONDITIONED
 
     @cached_property
     def eigenvalues(self) -> FloatArray:
         """Eigenvalues of C, ascending, shape (d,); exactly zero beyond the numerical rank."""
-        s = self._svd[1]
+        s = self._modes.singular_values
         values = np.zeros(self.d)
         values[self.d - len(s) :] = s[::-1] ** 2 / self.n
         return read_only(values)
@@ -155,17 +157,48 @@ class Regression:
     @cached_property
     def minimizer(self) -> FloatArray:
         """The minimizer ``w*`` of R, of least norm where C is singular, shape (d,)."""
-        # w* = V diag(1/s) U^T y
-        U, s, Vt = self._svd
-        projection = U.T @ self.y
-        if np.linalg.norm(projection) <= self._rounding * np.linalg.norm(self.y):
-            return read_only(np.zeros(self.d))
-        return read_only(Vt.T @ (projection / s))
+        return read_only(self._modes.minimizer)
 
     @cached_property
     def minimum_risk(self) -> float:
-        """R at the minimizer."""
-        return float(np.mean((self.y - self.X @ self.minimizer) ** 2))
+        """The least risk, R at the minimizer."""
+        return self._modes.minimum_risk
+
+    @cached_property
+    def _factor(self) -> tuple[FloatArray, FloatArray]:
+        """``F = diag(s) V^T / sqrt(n)`` (r, d) and ``U^T y / sqrt(n)`` (r,), one zero row at least.
+
+        ``R(w) = R(w*) + |F w - c|^2`` and ``C = F^T F``, to the numerical rank.
+        """
+        found, root = self._modes, np.sqrt(self.n)
+        if len(found.target) == 0:
+            return np.zeros((1, self.d)), np.zeros(1)
+        return found.singular_values[:, None] * found.right / root, found.target / root
+
+    @cached_property
+    def _test_factor(self) -> tuple[FloatArray, FloatArray, float]:
+        """F_t, c_t and r with the test risk ``|F_t w - c_t|^2 + r``, of d rows at most."""
+        assert self.X_test is not None
+        assert self.y_test is not None
+        both = np.column_stack([self.X_test, self.y_test]) / np.sqrt(len(self.y_test))
+        d = self.d
+        if len(both) <= d:
+            return both[:, :d].copy(), both[:, d].copy(), 0.0
+        R = np.linalg.qr(both)[1]
+        return R[:d, :d].copy(), R[:d, d].copy(), float(R[d, d] ** 2)
+
+    @cached_property
+    def _excess_of_zero(self) -> float:
+        """``R(0) - R(w*) = w*^T C w*``."""
+        if self._by_modes:
+            return float((self._factor[1] ** 2).sum())
+        w = self.minimizer
+        return float(w @ self.covariance @ w)
+
+    @property
+    def _by_modes(self) -> bool:
+        """Whether the factor F is to take the place of C: it is more accurate, or smaller."""
+        return not self._well_conditioned or 2 * len(self._modes.target) < self.d
 
     @cached_property
     def test_covariance(self) -> FloatArray | None:
@@ -197,20 +230,20 @@ class Regression:
         residual = self.X_test @ self.minimizer - self.y_test
         return read_only(self.X_test.T @ residual / len(self.X_test))
 
-    def _excess(self, w: npt.ArrayLike) -> FloatArray:
-        """``w - w*``, (..., d)."""
+    def _maps(self, w: npt.ArrayLike) -> FloatArray:
+        """Check end-to-end maps, (..., d)."""
         maps = finite_array("w", w, None, f"(..., {self.d})")
         if maps.ndim == 0 or maps.shape[-1] != self.d:
             raise ValueError(
                 f"w must be an array of end-to-end maps, shape (..., {self.d}); "
                 f"got shape {maps.shape}."
             )
-        return maps - self.minimizer
+        return maps
 
     def risk(self, w: npt.ArrayLike) -> float | FloatArray:
         """Risk of end-to-end maps, ``R(w) = R(w*) + (w - w*)^T C (w - w*)``.
 
-        Computed from the distance to the minimizer, so that it is accurate near it.
+        The second term is computed by itself, so that it is accurate near the minimizer.
 
         Parameters
         ----------
@@ -222,10 +255,15 @@ class Regression:
         float or ndarray, shape (...)
             The mean squared error on the data; a float for one map.
         """
-        _, s, Vt = self._svd
-        # (w - w*)^T C (w - w*) = |diag(s) Vt (w - w*)|^2 / n, which is never negative
-        modes = self._excess(w) @ (s[:, None] * Vt).T
-        values = self.minimum_risk + (modes**2).sum(axis=-1) / self.n
+        # (w - w*)^T C (w - w*) = |diag(s) Vt (w - w*)|^2 / n = |diag(s) Vt w - c|^2 / n, which is
+        # never negative; the second form where w* is too far away for the first
+        maps, found = self._maps(w), self._modes
+        root = (found.singular_values[:, None] * found.right).T
+        if self._well_conditioned:
+            errors = (maps - self.minimizer) @ root
+        else:
+            errors = maps @ root - found.target
+        values = self.minimum_risk + (errors**2).sum(axis=-1) / self.n
         return values if values.ndim else float(values)
 
     def test_risk(self, w: npt.ArrayLike) -> float | FloatArray:
@@ -239,22 +277,17 @@ class Regression:
         Returns
         -------
         float or ndarray, shape (...)
-            With ``D = w - w*``, the risk at the minimizer, plus ``D^T C_test D``, plus
-            ``2 D^T (C_test w* - b_test)``; a float for one map.
+            ``|y_test - X_test w|^2 / m``; a float for one map.
 
         Raises
         ------
         ValueError
             If there are no test data.
         """
-        at_minimizer, gradient_half = self.test_risk_at_minimizer, self.test_gradient_half
-        covariance = self.test_covariance
-        if at_minimizer is None or gradient_half is None or covariance is None:
+        if self.X_test is None:
             raise ValueError("test_risk needs X_test and y_test; this Regression has none.")
-        excess = self._excess(w)
-        change = (excess * (excess @ covariance + 2 * gradient_half)).sum(axis=-1)
-        # a perfect fit may round to just below zero
-        values = np.maximum(at_minimizer + change, 0.0)
+        maps, (factor, target, offset) = self._maps(w), self._test_factor
+        values = offset + ((maps @ factor.T - target) ** 2).sum(axis=-1)
         return values if values.ndim else float(values)
 
 

@@ -66,7 +66,9 @@ def curvature_along_minimizer(regression: Regression) -> float:
     float
         ``a``, in units of the inputs squared.
     """
-    _, v = _polar(regression)
+    norm, v = _polar(regression)
+    if regression._by_modes:
+        return regression._excess_of_zero / norm**2  # v^T C v would cancel
     return float(v @ regression.covariance @ v)
 
 
@@ -133,8 +135,13 @@ def aligned_sharpness(regression: Regression, depth: int) -> float:
     """
     depth = positive_integer("depth", depth)
     norm, v = _polar(regression)
-    # C^(1/2) M C^(1/2) with M = I + (L-1) v v^T has the eigenvalues of M^(1/2) C M^(1/2), where
-    # M^(1/2) = I + (sqrt(L) - 1) v v^T, (d, d)
+    # C^(1/2) M C^(1/2) with M = I + (L-1) v v^T has the eigenvalues of
+    # F M F^T = F F^T + (L-1) (F v) (F v)^T, (r, r), C = F^T F, F v = c / |w*|,
+    if regression._by_modes:
+        F, c = regression._factor
+        M = F @ F.T + (depth - 1) * np.outer(c, c) / norm**2
+        return 2 * _power(norm, depth) * float(np.linalg.eigvalsh(M)[-1])
+    # and of M^(1/2) C M^(1/2), where M^(1/2) = I + (sqrt(L) - 1) v v^T, (d, d).
     root = np.eye(len(v)) + (math.sqrt(depth) - 1) * np.outer(v, v)
     largest = np.linalg.eigvalsh(root @ regression.covariance @ root)[-1]
     return 2 * _power(norm, depth) * float(largest)

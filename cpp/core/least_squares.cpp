@@ -1,0 +1,196 @@
+#include "least_squares.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "double_double.hpp"
+#include "memory.hpp"
+
+namespace deeplinear {
+namespace {
+
+using P = Pack<double, native_lanes<double>>;
+using Numbers = DoubleDouble<P>;
+using Index = std::ptrdiff_t;
+
+// Rows of numbers, each filled up with zeros to whole packs
+class Rows {
+ public:
+  Rows(Index rows, Index cols)
+      : cols_(cols), packs_((cols + P::lanes - 1) / P::lanes), numbers_(rows * packs_) {}
+  Rows(Index rows, Index cols, const double* values) : Rows(rows, cols) {
+    for (Index i = 0; i < rows; ++i) {
+      for (Index j = 0; j < cols; ++j) set(i, j, values[i * cols + j], 0);
+    }
+  }
+
+  Index packs() const { return packs_; }
+  Numbers* row(Index i) { return numbers_.data() + i * packs_; }
+  const Numbers* row(Index i) const { return numbers_.data() + i * packs_; }
+
+  PreciseNumber at(Index i, Index j) const {
+    const Numbers& pack = row(i)[j / P::lanes];
+    const int lane = int(j % P::lanes);
+    return {Pack<double, 1>(pack.high.lane(lane)), Pack<double, 1>(pack.low.lane(lane))};
+  }
+  void set(Index i, Index j, double high, double low) {
+    Numbers& pack = row(i)[j / P::lanes];
+    pack.high.set_lane(int(j % P::lanes), high);
+    pack.low.set_lane(int(j % P::lanes), low);
+  }
+
+  PreciseNumber dot(Index i, const Rows& other, Index j) const {
+    const Numbers *x = row(i), *y = other.row(j);
+    Numbers sum;
+    for (Index n = 0; n < packs_; ++n) sum = sum + x[n] * y[n];
+    return sum_of_lanes(sum);
+  }
+
+  // row i += factor x
+  void add(Index i, const PreciseNumber& factor, const Numbers* x) {
+    const Numbers c = Numbers::everywhere(factor);
+    Numbers* y = row(i);
+    for (Index n = 0; n < packs_; ++n) y[n] = y[n] + c * x[n];
+  }
+
+  // Turns rows i and j by the angle of cosine c and sine s.
+  void rotate(Index i, Index j, const PreciseNumber& cosine, const PreciseNumber& sine) {
+    const Numbers c = Numbers::everywhere(cosine), s = Numbers::everywhere(sine);
+    Numbers *x = row(i), *y = row(j);
+    for (Index n = 0; n < packs_; ++n) {
+      const Numbers first = x[n], second = y[n];
+      x[n] = c * first - s * second;
+      y[n] = s * first + c * second;
+    }
+  }
+
+  std::vector<double> rounded_row(Index i) const {
+    std::vector<double> values(static_cast<std::size_t>(cols_));
+    for (Index j = 0; j < cols_; ++j) values[std::size_t(j)] = rounded(at(i, j));
+    return values;
+  }
+
+ private:
+  Index cols_, packs_;
+  AlignedVector<Numbers> numbers_;
+};
+
+// V with V V^T = I to rounding squared: V + (I - V V^T) V / 2
+Rows orthonormal_rows(Index k, const double* start) {
+  const Rows given(k, k, start);
+  Rows V = given;
+  for (Index i = 0; i < k; ++i) {
+    for (Index j = 0; j < k; ++j) {
+      const PreciseNumber defect = precise(i == j ? 1.0 : 0.0) - given.dot(i, given, j);
+      V.add(i, precise(0.5 * rounded(defect)), given.row(j));
+    }
+  }
+  return V;
+}
+
+// One-sided Jacobi (Demmel and Veselic 1992): rows of Y = V A are turned by pairs, and those of V
+// with them, until all of Y are orthogonal.
+class Jacobi {
+ public:
+  Jacobi(Rows& Y, Rows& V, Index k) : Y_(Y), V_(V), k_(k), squares_(std::size_t(k)) {
+    for (Index i = 0; i < k; ++i) renew(i);
+  }
+
+  // True where a pair had to be turned.
+  bool sweep(const std::function<bool()>& interrupted) {
+    bool turned = false;
+    for (Index i = 0; i + 1 < k_ && !interrupted(); ++i) {
+      for (Index j = i + 1; j < k_; ++j) turned |= turn(i, j);
+    }
+    return turned;
+  }
+
+  const std::vector<PreciseNumber>& squares() const { return squares_; }
+
+ private:
+  // The cosine that counts as zero, and the length relative to the longest
+  static constexpr double orthogonal = 1e-27, zero_length = 1e-30;
+
+  void renew(Index i) {
+    squares_[std::size_t(i)] = Y_.dot(i, Y_, i);
+    longest_ = std::max(longest_, rounded(squares_[std::size_t(i)]));
+  }
+
+  bool turn(Index i, Index j) {
+    const PreciseNumber &a = squares_[std::size_t(i)], &b = squares_[std::size_t(j)];
+    const double smaller = std::min(rounded(a), rounded(b));
+    if (!(smaller > zero_length * zero_length * longest_)) return false;
+    const double inner = rounded(Y_.dot(i, Y_, j));
+    if (!(std::abs(inner) > orthogonal * std::sqrt(rounded(a)) * std::sqrt(rounded(b)))) {
+      return false;
+    }
+    // The smaller root t of t^2 + 2 zeta t - 1, the tangent of the angle. The angle may be rounded;
+    // that the rotation is orthogonal may not.
+    const double zeta = rounded(b - a) / (2 * inner);
+    const double t = std::copysign(1.0, zeta) / (std::abs(zeta) + std::hypot(1.0, zeta));
+    const PreciseNumber tangent = precise(t), one = precise(1);
+    const PreciseNumber cosine = one / sqrt(one + tangent * tangent), sine = tangent * cosine;
+    Y_.rotate(i, j, cosine, sine);
+    V_.rotate(i, j, cosine, sine);
+    renew(i);
+    renew(j);
+    return true;
+  }
+
+  Rows &Y_, &V_;
+  Index k_;
+  std::vector<PreciseNumber> squares_;
+  double longest_ = 0;
+};
+
+}  // namespace
+
+LeastSquaresModes least_squares_modes(int k, int m, bool tall, const double* columns,
+                                      const double* y, const double* start, double rounding,
+                                      const std::function<bool()>& interrupted) {
+  constexpr int most_sweeps = 30;
+  const Rows A(k, m, columns);
+  Rows V = orthonormal_rows(k, start), Y(k, m);
+  for (Index i = 0; i < k && !interrupted(); ++i) {
+    for (Index j = 0; j < k; ++j) Y.add(i, V.at(i, j), A.row(j));
+  }
+  Jacobi jacobi(Y, V, k);
+  for (int i = 0; i < most_sweeps && jacobi.sweep(interrupted); ++i) {
+  }
+
+  std::vector<Index> order(static_cast<std::size_t>(k));
+  std::iota(order.begin(), order.end(), Index(0));
+  const auto square = [&](Index i) { return rounded(jacobi.squares()[std::size_t(i)]); };
+  std::stable_sort(order.begin(), order.end(),
+                   [&](Index a, Index b) { return square(a) > square(b); });
+
+  // u_j and v_j are V and Y / s the other way round where X is not tall.
+  const Rows& right = tall ? V : Y;
+  const int n = tall ? m : k, d = tall ? k : m;
+  const Rows target(1, n, y);
+  LeastSquaresModes modes;
+  Rows minimizer(1, d);
+  PreciseNumber rest = target.dot(0, target, 0);
+  const double least = rounding * std::sqrt(square(order.front()));
+  for (const Index i : order) {
+    const bool positive = square(i) > 0;
+    const PreciseNumber one = precise(1);
+    const PreciseNumber s = positive ? sqrt(jacobi.squares()[std::size_t(i)]) : precise(0);
+    const PreciseNumber inverse = positive ? one / s : precise(0);
+    const PreciseNumber c = tall ? inverse * Y.dot(i, target, 0) : V.dot(i, target, 0);
+    const PreciseNumber scale = tall ? one : inverse;
+    modes.values.push_back(rounded(s));
+    modes.targets.push_back(rounded(c));
+    for (Index j = 0; j < d; ++j) modes.right.push_back(rounded(scale * right.at(i, j)));
+    if (!(rounded(s) > least)) continue;
+    ++modes.rank;
+    minimizer.add(0, scale * (c * inverse), right.row(i));
+    rest = rest - c * c;
+  }
+  modes.minimizer = minimizer.rounded_row(0);
+  modes.rest = std::max(0.0, rounded(rest));
+  return modes;
+}
+
+}  // namespace deeplinear
