@@ -259,6 +259,43 @@ def test_a_copy_with_noise_converges_no_sooner_than_through_the_samples(dtype: s
     np.testing.assert_allclose(ends[0].risk, ends[1].risk, rtol=1e-3)
 
 
+@each_precision
+@pytest.mark.parametrize("engine", ["ensemble", "wide"])
+def test_interpolation_to_the_last_digits(dtype: str, engine: str) -> None:
+    exact = of("few samples")[2]
+    regression = regression_of("few samples")
+    network = dl.Network((regression.d, 5, 1))
+    landscape = dl.Landscape(network, regression)
+    weights = [layer[0] for layer in starts(regression.d)]
+    weights = [weights[0][:5], weights[1][:, :5]]
+    rate = 0.2 / landscape.sharpness(weights).value
+    unit = 2.0**-53 if dtype == "float64" else 2.0**-24
+    data = dl.simulate(
+        landscape, weights, dl.GradientDescent(rate), steps=5000, dtype=dtype, engine=engine
+    )
+    # R = |F w - c|^2, which is off by the square of F w's rounding; never below its minimum
+    last = network.unflatten(data.weights.isel(run=0))
+    error, _ = rounding(regression, last, unit)
+    assert (data.risk >= 0).all()
+    assert float(data.risk.isel(run=0, step=-1)) <= float(exact.minimum_risk) + error**2
+
+
+def test_inputs_that_are_zero() -> None:
+    regression = dl.Regression(np.zeros((4, 3)), [1.0, 2.0, 3.0, 4.0], np.zeros((2, 3)), [1.0, 1.0])
+    network = dl.Network((3, 2, 1))
+    landscape = dl.Landscape(network, regression)
+    weights = dl.init.Gaussian(1.0).sample(network, 0)
+    assert landscape.risk(weights) == pytest.approx(7.5)
+    assert landscape.hessian_trace(weights) == 0
+    data = dl.simulate(
+        landscape, weights, dl.GradientDescent(0.1), steps=3, record=("risk", "test_risk")
+    )
+    np.testing.assert_allclose(data.test_risk, 1.0)
+    np.testing.assert_array_equal(
+        data.weights.isel(run=0), np.concatenate([*map(np.ravel, weights)])
+    )
+
+
 @pytest.mark.parametrize("name", ["few samples", "few samples, two nearly equal", "polynomial"])
 def test_curvature_is_that_through_the_samples(name: str) -> None:
     X, y, _ = of(name)

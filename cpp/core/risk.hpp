@@ -37,7 +37,7 @@ struct TestRisk {
   double rest = 0;
 };
 
-// The form by modes is taken where there is no C; in float32 wherever there are modes.
+// The form by modes is taken where there is no C, and in float32 wherever there are modes.
 struct Risk {
   int dimension = 0;
   std::vector<double> covariance;  // C (d, d)

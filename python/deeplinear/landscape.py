@@ -34,7 +34,7 @@ def _risk_arguments(data: Regression) -> tuple[Any, ...]:
     The core takes the factor wherever there is no covariance, and in float32 wherever there is one.
     """
     about = not data._by_modes
-    by_modes = data._by_modes or data._modes.condition > _WELL_CONDITIONED_IN_FLOAT32
+    by_modes = data._condition > _WELL_CONDITIONED_IN_FLOAT32
     tested = data.X_test is not None
     return (
         data.covariance if about else None,

@@ -13,8 +13,8 @@ from deeplinear.checks import FloatArray
 __all__ = ["Modes", "modes"]
 
 #: The largest condition number of C up to which float64 is enough: the minimizer, and the excess
-#: risk computed from the distance to it, are off by a relative eps times the condition number,
-#: here 2e-10.
+#: risk computed from C and the distance to it, are off by a relative eps times the condition
+#: number, here 2e-10.
 WELL_CONDITIONED = 1e6
 
 #: Beyond so many products, k^2 m, twice the digits would take more than some ten seconds.

@@ -196,9 +196,19 @@ class Regression:
         return float(w @ self.covariance @ w)
 
     @property
+    def _condition(self) -> float:
+        """The condition number of C, infinite where C is singular."""
+        found = self._modes
+        return found.condition if len(found.target) == self.d else np.inf
+
+    @property
     def _by_modes(self) -> bool:
-        """Whether the factor F is to take the place of C: it is more accurate, or smaller."""
-        return not self._well_conditioned or 2 * len(self._modes.target) < self.d
+        """Whether the factor F takes the place of C, which is not accurate enough, or larger.
+
+        The excess risk by C is off by some ``d eps |C| |w - w*|^2``: at most ``d eps`` times the
+        condition number of C, relative to it.
+        """
+        return self._condition > WELL_CONDITIONED
 
     @cached_property
     def test_covariance(self) -> FloatArray | None:
