@@ -249,21 +249,6 @@ def test_the_file_holds_every_setting_and_every_number(tmp_path):
         assert name in read.attrs
 
 
-def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
-    path = reproduce.save(quick(), tmp_path)
-    before = path.read_bytes()
-
-    def fail(self, temporary, **options):
-        temporary.write_bytes(b"half")
-        raise OSError("disk full")
-
-    monkeypatch.setattr(xr.Dataset, "to_netcdf", fail)
-    with pytest.raises(OSError, match="disk full"):
-        reproduce.save(quick(), tmp_path)
-    assert [p.name for p in tmp_path.iterdir()] == ["plain-quick.nc"]
-    assert path.read_bytes() == before
-
-
 def test_ctrl_c_keeps_what_is_finished():
     work = [t.runs * t.steps for t in PLAIN.quick().training]  # all have one depth
     first = work[0] / sum(work)

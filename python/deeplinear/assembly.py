@@ -20,7 +20,7 @@ from deeplinear.dynamics import GradientDescent
 from deeplinear.experiments import Preset, Problem, Training
 from deeplinear.options import RECORDABLE
 from deeplinear.regression import Regression
-from deeplinear.simulation import add_accuracy
+from deeplinear.simulation import STATUS, add_accuracy
 
 #: A run has reached a minimizer where its excess risk is at most this share of the zero map's,
 REACHED = 1e-6
@@ -82,18 +82,57 @@ class Block:
 
 
 @dataclass(frozen=True)
-class _Rows:
-    """The runs of a block, and the columns that all blocks have."""
+class Rows:
+    """Runs of a block, and the columns that all blocks have."""
 
+    block: Block
     columns: dict[str, npt.NDArray[Any]]  # (runs,)
     records: dict[str, FloatArray]  # (runs, records[, layers or pairs])
-    weights: npt.NDArray[Any]  # (runs, P)
+    weights: npt.NDArray[Any] | None  # (runs, P), where `keeps_weights`
+
+    def __len__(self) -> int:
+        return len(self.columns["seed"])
+
+    def take(self, index: npt.NDArray[Any]) -> Rows:
+        """Return some of the runs, by number or by truth values."""
+        return Rows(
+            self.block,
+            {name: values[index] for name, values in self.columns.items()},
+            {name: values[index] for name, values in self.records.items()},
+            None if self.weights is None else self.weights[index],
+        )
+
+    @staticmethod
+    def join(rows: Sequence[Rows]) -> Rows:
+        """Put runs of one block after each other."""
+        if len(rows) == 1:
+            return rows[0]
+        first = rows[0]
+        return Rows(
+            first.block,
+            {name: np.concatenate([r.columns[name] for r in rows]) for name in first.columns},
+            {name: np.concatenate([r.records[name] for r in rows]) for name in first.records},
+            None
+            if first.weights is None
+            else np.concatenate([r.weights for r in rows if r.weights is not None]),
+        )
+
+
+def keeps_weights(preset: Preset) -> bool:
+    """Say whether weights at the end are kept: of one depth, and where they are not many."""
+    if len(preset.network.depths) > 1:
+        return False
+    network = preset.network.network(preset.data.d, preset.network.depths[0], preset.seed)
+    return network.parameters * preset.runs <= LARGEST_WEIGHTS
 
 
 def assemble(
-    preset: Preset, problems: Sequence[Problem], swept: Sequence[tuple[Block, xr.Dataset]]
+    preset: Preset,
+    problems: Sequence[Problem],
+    rows: Sequence[Rows],
+    accuracy: Sequence[xr.Dataset],
 ) -> xr.Dataset:
-    """Put the sweeps one after another along ``run``, and add the data and what follows from them.
+    """Put runs one after another along ``run``, and add the data and what follows from them.
 
     Parameters
     ----------
@@ -101,33 +140,32 @@ def assemble(
         The experiment.
     problems : sequence of Problem
         Its problems.
-    swept : sequence of pairs (Block, xarray.Dataset)
-        What `deeplinear.sweep` returned for the blocks, at least one.
+    rows : sequence of Rows
+        The runs, at least one block.
+    accuracy : sequence of xarray.Dataset
+        What says how far the sharpness of these runs has converged.
 
     Returns
     -------
     xarray.Dataset
         As of `deeplinear.reproduce.run`, but for the attributes.
     """
-    rows = [_rows(preset, block, dataset) for block, dataset in swept]
     variables: dict[Hashable, Any] = {}
     for name in rows[0].columns:
         values = np.concatenate([row.columns[name] for row in rows])
         variables[name] = ("run", values, {"long_name": _COLUMNS[name]})
     longest = max(row.records["time"].shape[1] for row in rows)
-    deepest = max(block.depth for block, _ in swept)
+    deepest = max(row.block.depth for row in rows)
     for name in rows[0].records:
         long_name, extra = _RECORDS[name]
         dims = ("run", "record") if extra is None else ("run", "record", extra)
         trailing = {"layer": (deepest,), "pair": (deepest - 1,)}.get(extra or "", ())
         blocks = [_padded(row.records[name], (longest, *trailing)) for row in rows]
         variables[name] = (dims, np.concatenate(blocks), {"long_name": long_name})
-    _add_bounds(variables, [block for block, _ in swept], [len(row.weights) for row in rows])
-    if (
-        len(preset.network.depths) == 1
-        and rows[0].weights.shape[1] * preset.runs <= LARGEST_WEIGHTS
-    ):
-        weights = np.concatenate([row.weights for row in rows])
+    _add_bounds(variables, rows)
+    kept = [row.weights for row in rows if row.weights is not None]
+    if kept:
+        weights = np.concatenate(kept)
         variables["weights"] = (("run", "parameter"), weights, {"long_name": "weights at the end"})
     regressions = [problem.regression for problem in problems]
     variables["X"] = (("problem", "sample", "input"), np.stack([r.X for r in regressions]))
@@ -135,7 +173,7 @@ def assemble(
     variables["minimizer"] = (("problem", "input"), np.stack([r.minimizer for r in regressions]))
     coords = _coordinates(preset, problems, variables, longest, deepest)
     dataset = xr.Dataset(variables, coords=coords)
-    add_accuracy(dataset, [part for _, part in swept])
+    add_accuracy(dataset, accuracy)
     return dataset
 
 
@@ -162,12 +200,9 @@ _RECORDS = {
 }
 
 
-def _rows(preset: Preset, block: Block, dataset: xr.Dataset) -> _Rows:
-    """Take the runs of a block out of what was swept."""
+def rows_of(preset: Preset, block: Block, dataset: xr.Dataset) -> Rows:
+    """Take the runs of a block out of what `deeplinear.sweeps.run_cells` returned for it."""
     training, axis = block.training, "step" if "step" in dataset.coords else "time"
-    if "run" not in dataset.dims:  # learning rates outside, seeds inside
-        dims = [name for name in ("learning_rate", "scale", "seed") if name in dataset.dims]
-        dataset = dataset.stack(run=dims).reset_index("run").transpose("run", ...)
     runs = dataset.sizes["run"]
 
     def column(name: str, otherwise: float) -> npt.NDArray[Any]:
@@ -201,7 +236,29 @@ def _rows(preset: Preset, block: Block, dataset: xr.Dataset) -> _Rows:
         "risk_before_end": before,
         "reached": (latest - least <= limit) & (status != "diverged"),
     }
-    return _Rows(columns, records, dataset["weights"].values)
+    return Rows(
+        block, columns, records, dataset["weights"].values if keeps_weights(preset) else None
+    )
+
+
+def stored_rows(preset: Preset, block: Block, dataset: xr.Dataset) -> Rows:
+    """Take the runs of a block out of what `assemble` returned; undoes what it pads."""
+    places = (("part", block.part), ("problem", block.problem), ("depth", block.depth))
+    those = np.logical_and.reduce([dataset[name].values == value for name, value in places])
+    part = dataset.isel(run=np.flatnonzero(those))
+    records = {}
+    for name in ("time", "step", *preset.record):
+        values = part[name].values
+        if part.sizes["run"]:
+            count = int(np.isfinite(part["time"].values[0]).sum())
+            values = values[:, [*range(count - 1), -1]]
+        extra = {"layer": block.depth, "pair": block.depth - 1}.get(_RECORDS[name][1] or "")
+        records[name] = values if extra is None else values[..., :extra]
+    columns = {name: part[name].values for name in _COLUMNS}
+    columns["status"] = columns["status"].astype(STATUS.dtype)
+    columns["dynamics"] = columns["dynamics"].astype(str)
+    weights = part["weights"].values if keeps_weights(preset) else None
+    return Rows(block, columns, records, weights)
 
 
 def reached_below(linear: bool) -> float:
@@ -232,10 +289,11 @@ def _padded(values: FloatArray, shape: tuple[int, ...]) -> FloatArray:
     return whole
 
 
-def _add_bounds(variables: dict[Hashable, Any], blocks: list[Block], runs: list[int]) -> None:
+def _add_bounds(variables: dict[Hashable, Any], rows: Sequence[Rows]) -> None:
     """Add what the theory says of every run's problem and depth."""
+    runs = [len(row) for row in rows]
     for name, (long_name, bound) in _BOUNDS.items():
-        values = np.repeat([bound(block.regression, block.depth) for block in blocks], runs)
+        values = np.repeat([bound(row.block.regression, row.block.depth) for row in rows], runs)
         variables[name] = ("run", values, {"long_name": long_name})
 
 

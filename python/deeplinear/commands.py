@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -13,7 +14,7 @@ import typer
 
 from deeplinear import __version__, presets, summaries
 from deeplinear.checks import describe, one_of, positive_integer
-from deeplinear.files import require, writable_directory
+from deeplinear.files import check_replaceable, require, writable_directory
 from deeplinear.options import DTYPES
 from deeplinear.simulation import Interrupted
 
@@ -168,9 +169,9 @@ def _run(
         if quick:
             chosen = [preset.quick() for preset in chosen]
         chosen = [p if seed is None else replace(p, seed=seed) for p in chosen]
-        if not overwrite:
-            for preset in chosen:
-                _check_free(preset, out, dtype)
+        for preset in chosen:
+            _check_free(preset, out, dtype, overwrite)
+        check_replaceable("--out", out / "index.html")
     done: list[xr.Dataset] = []
     for preset in chosen:
         if done:
@@ -212,7 +213,37 @@ def write_report(
     with _one_sentence():
         if not directory.is_dir():
             raise ValueError(f"DIR must be a directory; got {describe(str(directory))}.")
-        print(report.write(directory))
+        try:
+            page = report.write(directory)
+        except OSError as error:
+            _stop(f"DIR could not be written: {error.strerror or error}.", 1)
+        print(page)
+
+
+@app.command()
+def verify(
+    directory: Annotated[
+        Path, typer.Argument(help="Where experiments left their data.", metavar="DIR")
+    ],
+) -> None:
+    """Compare the data in a directory with their checksums.
+
+    The exit status is 1 where a file is damaged or could not be read.
+    """
+    from deeplinear import netcdf
+
+    with _one_sentence():
+        if not directory.is_dir():
+            raise ValueError(f"DIR must be a directory; got {describe(str(directory))}.")
+        found = netcdf.verify(directory)
+        if not found:
+            raise ValueError(f"DIR must hold data, *.nc; got none in {directory}.")
+    width = max(map(len, found))
+    for name, verdict in found.items():
+        print(f"{name:{width}}  {verdict}")
+    bad = sum(verdict.startswith(("damaged", "could not", "locked")) for verdict in found.values())
+    if bad:
+        _stop(f"{bad} of {len(found)} files are damaged or could not be read.", 1)
 
 
 @app.command()
@@ -247,13 +278,14 @@ def bench(
         _stop(f"stopped{kept}.", INTERRUPTED)
 
 
-def _check_free(preset: Preset, out: Path, dtype: str) -> None:
+def _check_free(preset: Preset, out: Path, dtype: str, overwrite: bool) -> None:
     """Refuse a directory that holds other data under the experiment's name."""
     from deeplinear.reproduce import difference
 
     path = out / f"{preset.name}.nc"
+    check_replaceable("--out", path)
     other = difference(preset, path, dtype=dtype) if path.exists() else None
-    if other is not None:
+    if other is not None and not overwrite:
         raise ValueError(f"--out is in use: {path} holds {other}; --replace replaces it.")
 
 
@@ -261,38 +293,67 @@ def _one(preset: Preset, out: Path, threads: int | None, dtype: str) -> xr.Datas
     """Run an experiment that is not there yet; draw its figures and say what came out."""
     from deeplinear import figures
     from deeplinear import reproduce as experiment
+    from deeplinear.results import remove_parts
 
-    dataset = experiment.finished(preset, out, dtype=dtype)
     path = out / f"{preset.name}.nc"
+    dataset = experiment.finished(preset, out, dtype=dtype)
     if dataset is not None:
         print(f"{preset.name} is in {path} with these settings, and is not run again.")
     else:
-        replaced = path.exists()
-        dataset = experiment.run(preset, threads=threads, dtype=dtype)
-        experiment.save(dataset, out)
-        if replaced:
-            print(f"{path}, of other settings, was replaced.")
-        partial = out / f"{preset.name}-partial.nc"
-        if partial.exists() and experiment.difference(preset, partial, dtype=dtype) is None:
-            partial.unlink()  # a part of what is complete now
+        held = experiment.difference(preset, path, dtype=dtype) if path.exists() else None
+        earlier = experiment.unfinished(preset, out, dtype=dtype)
+        if earlier is not None:
+            print(
+                f"{_count(earlier):,} of {preset.runs:,} runs of {preset.name} had finished when "
+                "it was stopped, and are not run again."
+            )
+        dataset = experiment.run(preset, threads=threads, dtype=dtype, resume=earlier)
+        _save(experiment.save, dataset, out)
+        if held is not None:
+            which = f"which held {held}" if " data" in held else "of other settings"
+            print(f"{path}, {which}, was replaced.")
+        remove_parts(preset, out, dtype)
     summaries.print_summary(preset, dataset)
     for file in (path, *figures.draw(dataset, out)):
         print(f"  {file}")
     return dataset
 
 
+def _count(dataset: xr.Dataset) -> int:
+    """Count the runs that had finished."""
+    return int((dataset["status"] != "unfinished").sum())
+
+
+def _save(save: Callable[[xr.Dataset, Path], Path], dataset: xr.Dataset, out: Path) -> Path:
+    """Save data; where that is not possible, beside the system's temporary files, and end."""
+    try:
+        try:
+            return save(dataset, out)
+        except KeyboardInterrupt:
+            save(dataset, out)  # it is little work, and a second Ctrl-C ends it
+            raise
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error).removesuffix(".")
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="deeplinear-"))
+        with ExitStack() as failed:
+            failed.callback(folder.rmdir)
+            path = save(dataset, folder)
+            failed.pop_all()
+    except (OSError, ValueError):
+        _stop(f"--out could not be written: {reason}.", 1)
+    _stop(f"--out could not be written: {reason}; the data are in {path}.", 1)
+
+
 def _keep(dataset: xr.Dataset, preset: Preset, out: Path) -> NoReturn:
     """Save the runs that had finished when Ctrl-C came, and end."""
-    from deeplinear.reproduce import save
+    from deeplinear.reproduce import keep
 
-    runs = dataset.sizes["run"]
-    if runs == 0:
+    if dataset.sizes["run"] == 0:
         _stop(f"stopped before a run of {preset.name} had finished.", INTERRUPTED)
-    try:
-        path = save(dataset, out, f"{preset.name}-partial")
-    except OSError as error:
-        _stop(f"--out could not be written: {error.strerror or error}.", 1)
+    path = _save(keep, dataset, out)
     _stop(
-        f"stopped; the {runs:,} of {preset.runs:,} runs that had finished are in {path}.",
+        f"stopped; the {_count(dataset):,} of {preset.runs:,} runs that had finished are in "
+        f"{path}.",
         INTERRUPTED,
     )

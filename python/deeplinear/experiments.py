@@ -219,7 +219,8 @@ class Preset:
     Attributes
     ----------
     name : str
-        What its files are called: letters, digits, ``-``, ``_`` and ``.``.
+        What its files are called: letters, digits, ``-``, ``_`` and ``.``. It does not end with
+        ``-partial``, which names the finished runs of an experiment that was stopped.
     title : str
         What it is, in a few words.
     data : GaussianData or SpectralData
@@ -285,6 +286,11 @@ class Preset:
             raise ValueError(
                 "name must be made of letters, digits, '_', '-' and '.', and start with one of the "
                 f"first three; got {describe(self.name)}."
+            )
+        if re.search(r"-partial(-\d+)?$", self.name, re.ASCII | re.IGNORECASE):
+            raise ValueError(
+                "name must not end with '-partial', as the files of experiments that were stopped "
+                f"do; got {describe(self.name)}."
             )
         if not self.title.isprintable():
             raise ValueError(f"title must be one line of text; got {describe(self.title)}.")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import secrets
+import stat
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -63,18 +67,113 @@ def writable_directory(name: str, value: str | os.PathLike[str]) -> Path:
     return path
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Write a file under another name, which becomes `path` when the block ends without an error.
+#: The mark of this package's temporaries, and how long one may wait to be locked, in seconds.
+_MARK = ".deeplinear.tmp"
+_PATIENCE = 60.0
 
-    Yields
+
+def write_file(path: Path, content: bytes | memoryview) -> None:
+    """Write a file that is whole or not there, also after a crash or a loss of power.
+
+    The bytes go to a temporary in the same directory, which is flushed to the disk and then takes
+    the file's name. Who is stopped before leaves the old file, and a temporary that the next
+    write into the directory removes. What is written is in memory as a whole: it takes as much
+    memory as the file, beside the data that it was made from.
+
+    Parameters
+    ----------
+    path : Path
+        The file; one that is there is replaced, and a link is followed.
+    content : bytes or memoryview
+        All of it.
+
+    Raises
     ------
-    Path
-        Where to write.
+    OSError
+        If it cannot be written, or `path` is something else than a file; the old file is as it
+        was, and no temporary is left.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    path = Path(os.path.realpath(path))
+    _check_regular(path)
+    _sweep(path.parent)
+    # Unlike mkstemp's, a mode that the umask decides.
+    temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}{_MARK}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        with open(descriptor, "wb") as file:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+    _sync_directory(path.parent)
+
+
+def check_replaceable(name: str, path: Path) -> None:
+    """Check that `write_file` may put a file there.
+
+    Parameters
+    ----------
+    name : str
+        The argument that says where, for the error.
+    path : Path
+        The file to be.
+
+    Raises
+    ------
+    ValueError
+        If a directory, a device or a pipe has its name, or what is there cannot be looked at.
+    """
+    try:
+        _check_regular(path)
+    except OSError as error:
+        raise ValueError(
+            f"{name} is in use: {path} could not be replaced: {error.strerror}."
+        ) from None
+
+
+def _check_regular(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "Not a regular file", str(path))
+
+
+def _sync_directory(folder: Path) -> None:
+    """Flush the directory, which holds the new name; not every file system can."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove temporaries that nobody writes: older than a minute, and not locked.
+
+    Where the file system has no locks, an hour.
+    """
+    for temporary in folder.glob(f".*{_MARK}"):
+        with suppress(OSError):
+            age = time.time() - temporary.stat().st_mtime
+            if age < _PATIENCE:
+                continue
+            with open(temporary, "rb") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                except OSError:
+                    if age < 60 * _PATIENCE:
+                        continue
+                temporary.unlink(missing_ok=True)

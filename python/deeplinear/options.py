@@ -87,7 +87,7 @@ def check_options(
         record=_check_record(landscape, record),
         every=None if every is None else _check_every(dynamics, every),
         tolerance=non_negative("tolerance", tolerance),
-        dtype=_check_dtype(dtype),
+        dtype=check_dtype(dtype),
         threads=number_of_threads(threads),
         engine=_check_engine(landscape, engine),
     )
@@ -134,7 +134,8 @@ def _check_every(dynamics: Dynamics, every: object) -> float:
     return positive_integer("every", every)
 
 
-def _check_dtype(dtype: object) -> str:
+def check_dtype(dtype: object) -> str:
+    """Take float64 or float32, by name or as NumPy's type."""
     try:
         name = np.dtype(dtype).name  # type: ignore[call-overload]
     except TypeError:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
@@ -20,27 +16,45 @@ from deeplinear.assembly import (
     REACHED_NONLINEAR,
     SETTLED_FOR,
     Block,
+    Rows,
     assemble,
     reached_below,
+    rows_of,
 )
+from deeplinear.checks import instance_of
 from deeplinear.dynamics import GradientDescent
 from deeplinear.experiments import Preset, Problem, check_seed
-from deeplinear.files import replacing, require, writable_directory
 from deeplinear.landscape import Landscape
+from deeplinear.options import check_dtype, check_options
+from deeplinear.partials import Earlier, Key, grid, key_of
 from deeplinear.preset_files import to_toml
 from deeplinear.progress import Update, progress_bar
+from deeplinear.results import (
+    SAVE_MODULES,
+    difference,
+    environment,
+    finished,
+    keep,
+    save,
+    seeded,
+    unfinished,
+)
 from deeplinear.simulation import Interrupted
-from deeplinear.sweeps import sweep
+from deeplinear.sweeps import run_cells
 
 __all__ = [
     "REACHED",
     "REACHED_NONLINEAR",
+    "SAVE_MODULES",
     "SETTLED_FOR",
     "check_seed",
+    "difference",
     "finished",
     "initial_seeds",
+    "keep",
     "run",
     "save",
+    "unfinished",
 ]
 
 _SEED_STRIDE = 1_000_000
@@ -71,6 +85,7 @@ def run(
     threads: int | None = None,
     dtype: npt.DTypeLike = "float64",
     progress: bool | Update = True,
+    resume: xr.Dataset | None = None,
 ) -> xr.Dataset:
     """Run an experiment.
 
@@ -87,6 +102,10 @@ def run(
     progress : bool or callable, default True
         Whether to show one progress bar on a terminal; or a function that is called with the
         share of all work that is done, from 0 to 1.
+    resume : xarray.Dataset, optional
+        What an earlier try left, the ``dataset`` of its `Interrupted` or what `unfinished` found:
+        its finished runs are not run again, and the result is as if nothing had stopped, to the
+        bit.
 
     Returns
     -------
@@ -116,51 +135,83 @@ def run(
     TypeError, ValueError
         If an argument is not as above; before any work starts.
     Interrupted
-        On Ctrl-C, a `KeyboardInterrupt` whose ``dataset`` is as above, of the finished runs.
+        On Ctrl-C, a `KeyboardInterrupt` whose ``dataset`` is as above, of the finished runs, those
+        of `resume` among them.
     """
-    preset = _seeded(preset, seed)
+    preset = seeded(preset, seed)
     text = to_toml(preset)
     problems = preset.data.problems(preset.seed)
     blocks = list(_blocks(preset, problems))
-    works = [_work(preset, block) for block in blocks]
-    total, done = sum(works), 0.0
-    swept: list[tuple[Block, xr.Dataset]] = []
+    dtype = check_dtype(dtype)
+    settings = _settings(preset, text, threads, dtype)
+    _check_resume(resume, settings)
+    earlier = Earlier(preset, blocks, resume)
+    cells = {
+        key_of(block): grid(preset, block.training, initial_seeds(preset.seed, block.training.runs))
+        for block in blocks
+    }
+    missing = {key_of(block): earlier.missing(block, cells[key_of(block)]) for block in blocks}
+    works = {key_of(block): _work(preset, block) for block in blocks}
+    total = sum(works.values())
+    done = sum(x * (1 - len(missing[key]) / len(cells[key])) for key, x in works.items())
+    swept: dict[Key, Rows] = {}
+    accuracy = list(earlier.accuracy)
+    stopped: dict[Key, int] = {}
     interrupted = False
     start = time.perf_counter()
     description = f"{preset.name}: {preset.runs:,} runs"
     bar = nullcontext(progress) if callable(progress) else progress_bar(progress, description)
     with bar as update:
         try:
-            for block, work in zip(blocks, works, strict=True):
-                dataset = _sweep(
-                    preset,
-                    block,
-                    threads=threads,
-                    dtype=dtype,
-                    progress=lambda x, d=done, w=work: update((d + w * x) / total),  # type: ignore[misc]
-                )
-                swept.append((block, dataset))
+            for block in blocks:
+                key = key_of(block)
+                if not missing[key]:
+                    continue
+                work = works[key] * len(missing[key]) / len(cells[key])
+                try:
+                    dataset = _train(
+                        preset,
+                        block,
+                        missing[key],
+                        threads=threads,
+                        dtype=dtype,
+                        progress=lambda x, d=done, w=work: update((d + w * x) / total),  # type: ignore[misc]
+                    )
+                except Interrupted as reason:
+                    dataset, interrupted = reason.dataset, True
+                    if "sharpness" in dataset:
+                        stopped[key] = int(dataset["sharpness"].attrs["unconverged"])
+                swept[key] = rows_of(preset, block, dataset)
+                accuracy.append(dataset.drop_vars("weights"))
+                if interrupted:
+                    break
                 done += work
                 update(done / total)
-        except Interrupted as stopped:
-            swept.append((block, stopped.dataset))
-            interrupted = True
         except KeyboardInterrupt:  # between two simulations
             interrupted = True
     seconds = time.perf_counter() - start
-    if not swept:
+    merged = [earlier.merged(b, cells[key_of(b)], swept.get(key_of(b))) for b in blocks]
+    rows = [part for part in merged if part is not None]
+    if not rows:
         raise KeyboardInterrupt
-    dataset = assemble(preset, problems, swept)
-    dataset.attrs = _settings(preset, text, swept[0][1], threads)
-    dataset.attrs["simulation_seconds"] = seconds
+    dataset = assemble(preset, problems, rows, accuracy)
+    dataset.attrs = settings
+    dataset.attrs["simulation_seconds"] = seconds + earlier.seconds
     if interrupted:
+        earlier.mark(dataset.attrs, stopped, swept.keys() - stopped.keys())
         raise Interrupted(dataset)
     return dataset
 
 
-def _seeded(preset: Preset, seed: int | None) -> Preset:
-    """Give a preset the seed of the run: its text says what was run."""
-    return preset if seed is None else replace(preset, seed=check_seed("seed", seed))
+def _check_resume(resume: xr.Dataset | None, settings: dict[str, Any]) -> None:
+    """Refuse runs that this experiment would not give."""
+    if resume is None:
+        return
+    wanted = environment(settings)
+    for name, value in environment(instance_of("resume", resume, xr.Dataset).attrs).items():
+        if value != wanted[name]:
+            other = "" if name == "preset" else f", {name.replace('_', ' ')} {value}"
+            raise ValueError(f"resume must hold runs of the same settings; got others{other}.")
 
 
 def _blocks(preset: Preset, problems: list[Problem]) -> Iterator[Block]:
@@ -180,15 +231,16 @@ def _work(preset: Preset, block: Block) -> float:
     return runs * steps * block.depth
 
 
-def _sweep(
+def _train(
     preset: Preset,
     block: Block,
+    cells: list[dict[str, Any]],
     *,
     threads: int | None,
-    dtype: npt.DTypeLike,
+    dtype: str,
     progress: Update,
 ) -> xr.Dataset:
-    """Train a block."""
+    """Train the cells of a block."""
     training, every = block.training, block.training.every
     if every is None and training.steps is not None:
         every = max(1, training.steps - SETTLED_FOR)
@@ -196,11 +248,10 @@ def _sweep(
     if isinstance(dynamics, GradientDescent):
         dynamics = GradientDescent(training.learning_rates)  # a dimension, also of one rate
     network = preset.network.network(preset.data.d, block.depth, preset.seed)
-    return sweep(
-        Landscape(network, block.regression),
-        preset.law(training),
+    landscape = Landscape(network, block.regression)
+    options = check_options(
+        landscape,
         dynamics,
-        seeds=initial_seeds(preset.seed, training.runs),
         steps=training.steps,
         time=training.time,
         record=preset.record,
@@ -208,13 +259,15 @@ def _sweep(
         tolerance=training.tolerance,
         dtype=dtype,
         threads=threads,
-        progress=progress,
+        engine="auto",
     )
+    return run_cells(landscape, preset.law(training), dynamics, cells, options, progress)
 
 
-def _settings(preset: Preset, text: str, part: xr.Dataset, threads: int | None) -> dict[str, Any]:
+def _settings(preset: Preset, text: str, threads: int | None, dtype: str) -> dict[str, Any]:
     """Every setting, as text and numbers that netCDF holds."""
     build = _core.build_config()
+    network = preset.network.network(preset.data.d, preset.network.depths[0], preset.seed)
     return {
         "experiment": preset.name,
         "title": preset.title,
@@ -223,129 +276,16 @@ def _settings(preset: Preset, text: str, part: xr.Dataset, threads: int | None) 
         "d": preset.data.d,
         "network": preset.network.kind,
         "activation": preset.network.activation,
-        "readout": part.attrs["readout"],
+        "readout": network.readout_vector,
         "init": type(preset.init).__name__,
         "record": " ".join(preset.record),
         "figures": " ".join(preset.figures),
         "seed": preset.seed,
-        "dtype": part.attrs["dtype"],
+        "dtype": dtype,
         "threads": build["threads"] if threads is None else threads,
         "reached_below": reached_below(preset.network.linear),
         "reached_for_steps": SETTLED_FOR,
         "deeplinear_version": build["version"],
         "compiler": build["compiler"],
-        "simd": part.attrs["simd"],
+        "simd": _core.SIMD_LEVEL,
     }
-
-
-def save(dataset: xr.Dataset, directory: str | os.PathLike[str], name: str | None = None) -> Path:
-    """Write what `run` returned as a netCDF file, which is whole or not there.
-
-    Parameters
-    ----------
-    dataset : xarray.Dataset
-        The data.
-    directory : path-like
-        Where to; made if it is not there.
-    name : str, optional
-        The file's name without its ending, the experiment's by default.
-
-    Returns
-    -------
-    Path
-        The file, ``NAME.nc``. Read it with ``xarray.load_dataset(path, engine="h5netcdf")``.
-
-    Raises
-    ------
-    ImportError
-        If h5netcdf or h5py is missing.
-    ValueError
-        If the directory cannot be written.
-    """
-    require("A netCDF file", *SAVE_MODULES)
-    folder = writable_directory("directory", directory)
-    path = folder / f"{dataset.attrs['experiment'] if name is None else name}.nc"
-    with replacing(path) as temporary:
-        dataset.to_netcdf(
-            temporary, engine="h5netcdf", encoding=dict(_compression(dataset.variables.items()))
-        )
-    return path
-
-
-#: What `save` needs beyond the package's own requirements.
-SAVE_MODULES = ("h5netcdf", "h5py")
-
-
-def _compression(
-    variables: Iterable[tuple[Any, xr.Variable]],
-) -> Iterable[tuple[Any, dict[str, Any]]]:
-    """Compress the large arrays of numbers."""
-    for name, variable in variables:
-        if variable.dtype.kind == "f" and variable.size > 1000:
-            yield name, {"zlib": True, "complevel": 4, "shuffle": True}
-
-
-def finished(
-    preset: Preset,
-    directory: str | os.PathLike[str],
-    seed: int | None = None,
-    dtype: npt.DTypeLike = "float64",
-) -> xr.Dataset | None:
-    """Read the data of an experiment that was run before with the same settings.
-
-    Parameters
-    ----------
-    preset, seed, dtype
-        As of `run`.
-    directory : path-like
-        Where `save` wrote them.
-
-    Returns
-    -------
-    xarray.Dataset or None
-        None where there is no such file, or `difference` finds one.
-    """
-    path = Path(directory) / f"{preset.name}.nc"
-    if not path.exists() or difference(preset, path, seed, dtype) is not None:
-        return None
-    return xr.load_dataset(path, engine="h5netcdf")
-
-
-def difference(
-    preset: Preset,
-    path: str | os.PathLike[str],
-    seed: int | None = None,
-    dtype: npt.DTypeLike = "float64",
-) -> str | None:
-    """Say in a few words what tells stored data from those that `run` would give.
-
-    Parameters
-    ----------
-    preset, seed, dtype
-        As of `run`.
-    path : path-like
-        A file that is there.
-
-    Returns
-    -------
-    str or None
-        Such as ``"seed 3, not 0"``; None where settings and version are the same.
-    """
-    preset = _seeded(preset, seed)
-    wanted = {
-        "seed": preset.seed,
-        "dtype": np.dtype(dtype).name,
-        "deeplinear_version": _core.build_config()["version"],
-        "preset": to_toml(preset),
-    }
-    require("A netCDF file", *SAVE_MODULES)
-    try:
-        with xr.open_dataset(path, engine="h5netcdf") as dataset:
-            stored = {name: dataset.attrs[name] for name in wanted}
-    except (OSError, ValueError, KeyError):
-        return "no data of this program"
-    for name, value in wanted.items():
-        if stored[name] != value:
-            what = f"{name.replace('_', ' ')} {stored[name]}, not {value}"
-            return "an experiment of other settings" if name == "preset" else what
-    return None

@@ -97,7 +97,7 @@ def sweep(
         engine=engine,
     )
     swept = {**sequence_fields(init), **sequence_fields(dynamics), "seed": _check_seeds(seeds)}
-    _require_memory(landscape, swept)
+    _require_memory(landscape, prod(len(values) for values in swept.values()))
     for name, values in swept.items():
         if len(set(values)) < len(values):
             twice = next(value for i, value in enumerate(values) if value in values[:i])
@@ -106,14 +106,50 @@ def sweep(
                 f"got {twice!r} twice."
             )
     cells = [dict(zip(swept, values, strict=True)) for values in product(*swept.values())]
+    with progress_bar(progress, f"{len(cells)} runs") as update:
+        dataset = run_cells(landscape, init, dynamics, cells, options, update)
+    return _unstack(dataset, swept)
+
+
+def run_cells(
+    landscape: Landscape,
+    init: Initialization,
+    dynamics: Dynamics,
+    cells: list[dict[str, Any]],
+    options: Options,
+    progress: Update,
+) -> xr.Dataset:
+    """Train one run per cell; as `sweep`, with arguments that are checked.
+
+    Parameters
+    ----------
+    landscape, init, dynamics
+        As of `sweep`.
+    cells : list of dict
+        Values of the fields of `init` and `dynamics` that hold a sequence, and of ``"seed"``.
+    options : Options
+        The rest of the arguments.
+    progress : callable
+        Takes the share that is done.
+
+    Returns
+    -------
+    xarray.Dataset
+        As of `simulate`, with the values of the cells as coordinates of ``run``.
+
+    Raises
+    ------
+    Interrupted
+        As of `sweep`.
+    """
+    _require_memory(landscape, len(cells))
     settings = [_settings(dynamics, cell) for cell in cells]
     vectors = _initial_weights(landscape, init, cells)
-    with progress_bar(progress, f"{len(cells)} runs") as update:
-        try:
-            dataset = _run(landscape, vectors, settings, cells, options, update)
-        except Interrupted as interrupted:
-            raise Interrupted(_described(interrupted.dataset, init)) from None
-    return _described(_unstack(dataset, swept), init)
+    try:
+        dataset = _run(landscape, vectors, settings, cells, options, progress)
+    except Interrupted as interrupted:
+        raise Interrupted(_described(interrupted.dataset, init)) from None
+    return _described(dataset, init)
 
 
 def _described(dataset: xr.Dataset, init: Initialization) -> xr.Dataset:
@@ -144,8 +180,8 @@ def _labels(values: Sequence[Any]) -> npt.NDArray[Any]:
     return np.array(values)
 
 
-def _require_memory(landscape: Landscape, swept: dict[str, Sequence[Any]]) -> None:
-    network, runs = landscape.network, prod(len(values) for values in swept.values())
+def _require_memory(landscape: Landscape, runs: int) -> None:
+    network = landscape.network
     require_memory(f"{runs} runs", network, float(network.parameters) * runs)
 
 

@@ -16,7 +16,7 @@ from deeplinear.bench.machine import ARITHMETIC, Limits, describe_machine, use_p
 from deeplinear.bench.table import Comparison, print_comparison, to_json, to_markdown
 from deeplinear.bench.works import NAMES, Work, make_works
 from deeplinear.checks import describe, one_of, positive_integer
-from deeplinear.files import replacing
+from deeplinear.files import write_file
 from deeplinear.progress import progress_bar
 
 __all__ = ["Bench"]
@@ -135,5 +135,4 @@ class Bench:
             "limits": self.limits.to_json(),
             "works": [to_json(found) for found in self.done],
         }
-        with replacing(file) as temporary:
-            temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_file(file, (json.dumps(content, indent=2) + "\n").encode())

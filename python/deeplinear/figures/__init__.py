@@ -32,7 +32,7 @@ from deeplinear.figures.scales import distance, divergence, sharpness
 from deeplinear.figures.statistics import median_interval, wilson_interval
 from deeplinear.figures.style import Draw, darken, style
 from deeplinear.figures.training import curves, flow_and_descent
-from deeplinear.files import replacing, writable_directory
+from deeplinear.files import writable_directory, write_file
 
 __all__ = [
     "FIGURES",
@@ -137,6 +137,8 @@ def draw(
         If matplotlib is missing.
     ValueError
         If the directory cannot be written.
+    OSError
+        If a file cannot be written; an older one is as it was.
     """
     folder = writable_directory("directory", directory)
     prefix = dataset.attrs["experiment"] if name is None else name
@@ -146,7 +148,8 @@ def draw(
             figure = FIGURES[key](dataset)
             for ending, entries in _METADATA.items():
                 path = folder / f"{prefix}-{key}.{ending}"
-                with replacing(path) as temporary:
-                    figure.savefig(temporary, format=ending, metadata=entries)
+                content = io.BytesIO()
+                figure.savefig(content, format=ending, metadata=entries)
+                write_file(path, content.getbuffer())
                 paths.append(path)
     return paths

@@ -14,7 +14,8 @@ import xarray as xr
 
 from deeplinear import figures
 from deeplinear.claims import CLAIMS, Row, rows
-from deeplinear.files import replacing, require, writable_directory
+from deeplinear.files import require, writable_directory, write_file
+from deeplinear.netcdf import MODULES, Unusable, load
 from deeplinear.presets import PRESETS
 
 __all__ = ["write"]
@@ -33,7 +34,8 @@ def write(directory: str | os.PathLike[str]) -> Path:
     Returns
     -------
     Path
-        ``index.html`` there. The same data give the same page.
+        ``index.html`` there. The same data give the same page. Files ``*.nc`` that are damaged, or
+        that cannot be read, have a line each, and the rest is there.
 
     Raises
     ------
@@ -41,35 +43,64 @@ def write(directory: str | os.PathLike[str]) -> Path:
         If an optional package that reads the data or draws the figures is missing.
     ValueError
         If the directory cannot be written, or has no data of an experiment.
+    OSError
+        If the page cannot be written; an older one is as it was.
     """
-    require("A report", "matplotlib", "h5netcdf", "h5py", "scipy")
+    require("A report", "matplotlib", "scipy", *MODULES)
     folder = writable_directory("directory", directory)
-    datasets = _load(folder)
-    if not datasets:
-        raise ValueError(f"directory must hold data of an experiment; got none in {folder}.")
+    datasets, left_out = _load(folder)
+    experiments = {}
+    for name, dataset in datasets.items():
+        section = _section(name, dataset)
+        if isinstance(section, str):
+            left_out.append(section)
+        else:
+            experiments[name] = section
+    if not experiments:
+        reasons = " ".join(("", *left_out))
+        raise ValueError(
+            f"directory must hold data of an experiment; got none in {folder}.{reasons}"
+        )
+    shown = {name: datasets[name] for name in experiments}
     path = folder / "index.html"
-    with replacing(path) as temporary:
-        temporary.write_text("\n".join(_page(datasets)) + "\n", encoding="utf-8")
+    write_file(path, ("\n".join(_page(shown, experiments, left_out)) + "\n").encode())
     return path
 
 
-def _load(folder: Path) -> dict[str, xr.Dataset]:
-    """Read the experiments, the package's own first and in their order; partial ones are none."""
-    found = {}
+def _section(name: str, dataset: xr.Dataset) -> tuple[list[Row], list[str]] | str:
+    """Hold an experiment against the claims, and describe it; or say what its data lack."""
+    try:
+        table = rows(dataset)
+        return table, list(_experiment(name, dataset, table))
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        return f"{name}.nc lacks something of an experiment: {error!r}."
+
+
+def _load(folder: Path) -> tuple[dict[str, xr.Dataset], list[str]]:
+    """Read the experiments, the package's own first and in their order, and say what is left out.
+
+    Neither parts of the runs of an experiment nor files of other programs count.
+    """
+    found, left_out = {}, []
     for path in sorted(folder.glob("*.nc")):
         try:
-            dataset = xr.load_dataset(path, engine="h5netcdf")
-        except (OSError, ValueError):  # not ours to read
+            dataset = load(path)
+        except Unusable as error:
+            if error.kind != "foreign":
+                left_out.append(f"{path.name} {error.says}.")
             continue
-        if str(dataset.attrs.get("experiment")) == path.stem and "preset" in dataset.attrs:
+        if str(dataset.attrs["experiment"]) == path.stem:
             found[path.stem] = dataset
     order = {name: i for i, name in enumerate(PRESETS)}
     names = sorted(found, key=lambda n: (order.get(n.removesuffix("-quick"), len(order)), n))
-    return {name: found[name] for name in names}
+    return {name: found[name] for name in names}, left_out
 
 
-def _page(datasets: Mapping[str, xr.Dataset]) -> Iterator[str]:
-    by_name = {name: rows(dataset) for name, dataset in datasets.items()}
+def _page(
+    datasets: Mapping[str, xr.Dataset],
+    experiments: Mapping[str, tuple[list[Row], list[str]]],
+    left_out: Sequence[str],
+) -> Iterator[str]:
     style = (files("deeplinear.report") / "style.css").read_text(encoding="utf-8")
     yield "<!doctype html>"
     yield '<html lang="en">'
@@ -83,9 +114,11 @@ def _page(datasets: Mapping[str, xr.Dataset]) -> Iterator[str]:
     yield "<body>"
     yield from _header(datasets)
     yield "<main>"
-    yield from _summary([row for table in by_name.values() for row in table])
-    for name, dataset in datasets.items():
-        yield from _experiment(name, dataset, by_name[name])
+    for sentence in left_out:
+        yield f"<p><strong>Left out:</strong> {escape(sentence)}</p>"
+    yield from _summary([row for table, _ in experiments.values() for row in table])
+    for _, section in experiments.values():
+        yield from section
     yield "</main>"
     yield from _footer(datasets)
     yield "</body>"
