@@ -330,8 +330,8 @@ def _save(save: Callable[[xr.Dataset, Path], Path], dataset: xr.Dataset, out: Pa
         try:
             return save(dataset, out)
         except KeyboardInterrupt:
-            save(dataset, out)  # it is little work, and a second Ctrl-C ends it
-            raise
+            path = save(dataset, out)  # it is little work, and one more Ctrl-C ends it
+            _stop(f"stopped; what was complete is in {path}.", INTERRUPTED)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error).removesuffix(".")
     try:
