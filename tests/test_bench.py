@@ -85,6 +85,7 @@ def test_markdown_of_one_work():
         (["--threads", "0"], "--threads must be a positive integer"),
         (["--quick", "--full"], "--quick and --full exclude each other"),
         (["--json", "/no/such/directory/x.json"], "--json must be a file"),
+        (["--json", "/dev/null"], "--json is in use: /dev/null could not be replaced: Not a regul"),
     ],
 )
 def test_bad_arguments_get_one_sentence(arguments, says):

@@ -124,7 +124,7 @@ def test_a_file_without_its_last_line_is_whole_and_has_no_checksum(dataset, path
     np.testing.assert_array_equal(found["weights"], dataset["weights"])
 
 
-@pytest.mark.parametrize("name", ["weights", "risk", "status", "run"])
+@pytest.mark.parametrize("name", ["/", "weights", "risk", "status", "run"])
 def test_damage_that_no_checksum_shows_is_one_sentence(name, dataset, path, tmp_path):
     """Nothing stands before HDF5 in files of earlier versions; here the header of a variable."""
     older(dataset.assign_coords(run=[0, 1]), path)

@@ -246,6 +246,7 @@ def test_missing_tables():
         ("name = 1\nname = 2", "line 2: not valid TOML: Cannot overwrite a value"),
         ("x = [1,\n", "line 1: not valid TOML: "),
         ("x = " + "[" * 10_000, "not valid TOML: "),
+        ("seed = " + "9" * 5000, "not valid TOML: an integer has too many digits"),
     ],
 )
 def test_what_is_no_toml_is_named_with_its_line(text, words):

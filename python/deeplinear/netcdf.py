@@ -188,9 +188,14 @@ def load(path: str | os.PathLike[str]) -> xr.Dataset:
         If the file is damaged, of another program or cannot be read: one sentence, a `ValueError`.
     """
     require("A netCDF file", *MODULES)
+    import h5py
+
     path = Path(path)
-    check(path)
+    sealed = check(path)
     try:
+        if not sealed:  # h5netcdf cannot let go of what h5py does not read
+            with h5py.File(path) as file:
+                file.attrs.get("_nc3_strict")
         dataset = xr.load_dataset(path, engine="h5netcdf")
     except BlockingIOError as error:
         raise Unusable(path, "unreadable", f"is locked: {error.strerror or error}") from None

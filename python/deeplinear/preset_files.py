@@ -281,6 +281,8 @@ def _parse(text: str, source: str) -> dict[str, Any]:
             message = message[: where.start()]
             line = int(where.group(1) or max(line, 1))
         raise ValueError(f"{source}, line {line}: not valid TOML: {message}.") from None
+    except ValueError:  # Python's limit of digits
+        raise ValueError(f"{source}: not valid TOML: an integer has too many digits.") from None
     except RecursionError:
         raise ValueError(f"{source}: not valid TOML: too many nested brackets.") from None
     return values

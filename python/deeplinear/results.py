@@ -27,6 +27,8 @@ SAVE_MODULES = MODULES
 #: The attributes that say what was run, and those that decide its last bits beside.
 _SETTINGS = ("seed", "dtype", "deeplinear_version", "preset")
 _BITS = ("simd", "compiler")
+#: What tells a run from the others of its experiment.
+_KEY = ("part", "problem", "depth", "learning_rate", "scale", "seed")
 
 
 def save(dataset: xr.Dataset, directory: str | os.PathLike[str], name: str | None = None) -> Path:
@@ -105,9 +107,8 @@ def keep(dataset: xr.Dataset, directory: str | os.PathLike[str]) -> Path:
 def _runs(dataset: xr.Dataset) -> set[tuple[Any, ...]]:
     """Return what tells the finished runs of a dataset from each other."""
     finished = dataset["status"].values != "unfinished"
-    names = ("part", "problem", "depth", "learning_rate", "scale", "seed")
     # The learning rate of gradient flow is NaN, which differs from itself.
-    columns = (map(repr, dataset[name].values[finished].tolist()) for name in names)
+    columns = (map(repr, dataset[name].values[finished].tolist()) for name in _KEY)
     return set(zip(*columns, strict=True))
 
 
@@ -120,7 +121,7 @@ def _partial(folder: Path, name: str) -> Iterator[tuple[Path, xr.Dataset]]:
             dataset = load(path)
         except Unusable:
             continue
-        if str(dataset.attrs["experiment"]) == name:
+        if str(dataset.attrs["experiment"]) == name and {*_KEY, "status"} <= set(dataset.variables):
             yield path, dataset
 
 

@@ -16,7 +16,7 @@ from deeplinear.bench.machine import ARITHMETIC, Limits, describe_machine, use_p
 from deeplinear.bench.table import Comparison, print_comparison, to_json, to_markdown
 from deeplinear.bench.works import NAMES, Work, make_works
 from deeplinear.checks import describe, one_of, positive_integer
-from deeplinear.files import write_file
+from deeplinear.files import check_replaceable, write_file
 from deeplinear.progress import progress_bar
 
 __all__ = ["Bench"]
@@ -65,6 +65,8 @@ class Bench:
                 "--json must be a file in a directory that is there; "
                 f"got {describe(str(json_file))}."
             )
+        if json_file is not None:
+            check_replaceable("--json", json_file)
         use_processors(self.threads)
         self.works: list[Work] = make_works(names, self.threads, quick)
         self.timing = runner.QUICK if quick else runner.FULL
