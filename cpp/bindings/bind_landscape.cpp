@@ -9,10 +9,9 @@
 #include "finite.hpp"
 #include "full_hessian.hpp"
 #include "interruption.hpp"
-#include "landscape.hpp"
 #include "maps.hpp"
+#include "objects.hpp"
 #include "parallel.hpp"
-#include "sharpness.hpp"
 
 namespace deeplinear::bindings {
 
@@ -20,6 +19,9 @@ namespace {
 
 template <class AnyLandscape>
 inline constexpr bool is_by_samples = std::decay_t<AnyLandscape>::by_samples;
+
+// More bring less than three digits are worth.
+constexpr int most_vectors = 1000000;
 
 struct NotFinite : std::domain_error {
   NotFinite() : std::domain_error("weights are not finite") {}
@@ -31,7 +33,7 @@ struct NotFinite : std::domain_error {
 template <class Body>
 void at(const Problem& problem, const Array<double>& weights, int threads, Body body) {
   require_shape(weights, "weights", {problem.net.parameters});
-  if (threads < 1) throw std::invalid_argument("threads is not positive");
+  require_threads(threads);
   const double* W = weights.data();
   const int most = problem.by_samples() ? 1 : WideChain<double>::most_useful_threads(problem.net);
   py::gil_scoped_release release;
@@ -53,7 +55,9 @@ void at(const Problem& problem, const Array<double>& weights, int threads, Body 
 }
 
 Array<double> end_to_end(const Problem& problem, const Array<double>& weights, int threads) {
-  Array<double> out(problem.net.widths[0]);
+  require(!problem.by_samples() || problem.samples.activation == Activation::identity, "problem",
+          "is not linear");
+  auto out = empty<double>({problem.net.widths[0]});
   double* to = out.mutable_data();
   at(problem, weights, threads, [&](const auto& landscape) {
     const auto& w = landscape.end_to_end();
@@ -69,7 +73,7 @@ double risk(const Problem& problem, const Array<double>& weights, int threads) {
 }
 
 Array<double> gradient(const Problem& problem, const Array<double>& weights, int threads) {
-  Array<double> out(problem.net.parameters);
+  auto out = empty<double>({problem.net.parameters});
   double* to = out.mutable_data();
   at(problem, weights, threads, [&](auto& landscape) { landscape.gradient(to); });
   return out;
@@ -78,7 +82,7 @@ Array<double> gradient(const Problem& problem, const Array<double>& weights, int
 Array<double> hessian_vector_product(const Problem& problem, const Array<double>& weights,
                                      const Array<double>& direction, int threads) {
   require_shape(direction, "direction", {problem.net.parameters});
-  Array<double> out(problem.net.parameters);
+  auto out = empty<double>({problem.net.parameters});
   double* to = out.mutable_data();
   const double* V = direction.data();
   at(problem, weights, threads, [&](auto& landscape) { landscape.hessian_vector_product(V, to); });
@@ -88,7 +92,7 @@ Array<double> hessian_vector_product(const Problem& problem, const Array<double>
 // Column by column, each a product with a unit vector; symmetric, so rows are columns.
 Array<double> hessian(const Problem& problem, const Array<double>& weights, int threads) {
   const auto size = problem.net.parameters;
-  Array<double> out({size, size});
+  auto out = empty<double>({size, size});
   double* to = out.mutable_data();
   Interruption interruption;
   at(problem, weights, threads, [&](auto& landscape) {
@@ -120,7 +124,7 @@ Array<double> compressed_hessian(const Problem& problem, const Array<double>& we
     }
   });
   interruption.rethrow();
-  Array<double> out({H.rows(), H.cols()});
+  auto out = empty<double>({H.rows(), H.cols()});
   std::copy_n(H.data(), H.size(), out.mutable_data());
   return out;
 }
@@ -143,8 +147,11 @@ double trace(const Problem& problem, const Array<double>& weights, int threads) 
 py::list bind_extreme_eigenvalues(const Problem& problem, const Array<double>& weights, int count,
                                   bool largest, double tolerance, std::int64_t max_products,
                                   const std::optional<Direction>& start, int threads) {
-  if (count < 1) throw std::invalid_argument("count is not positive");
-  if (start && !start->fits(problem.net)) throw std::invalid_argument("start has a wrong shape");
+  require(count >= 1, "count", "is not positive");
+  require(count <= problem.net.parameters, "count", "is above the number of weights");
+  require_non_negative(tolerance, "tolerance");
+  require(max_products >= 1, "max_products", "is not positive");
+  require(!start || start->fits(problem.net), "start", "has a wrong shape");
   Interruption interruption;
   LanczosOptions options;
   options.largest = largest;
@@ -165,7 +172,7 @@ py::list bind_extreme_eigenvalues(const Problem& problem, const Array<double>& w
 }
 
 Array<double> to_array(const Eigen::MatrixXd& matrix) {
-  Array<double> out({matrix.cols(), matrix.rows()});
+  auto out = empty<double>({matrix.cols(), matrix.rows()});
   std::copy_n(matrix.data(), matrix.size(), out.mutable_data());
   return out;
 }
@@ -173,7 +180,8 @@ Array<double> to_array(const Eigen::MatrixXd& matrix) {
 // Nodes and weights (vectors, steps), and the share of the eigenvalue zero
 py::tuple bind_spectral_density(const Problem& problem, const Array<double>& weights, int vectors,
                                 int steps, std::uint64_t seed, int threads) {
-  if (vectors < 1 || steps < 1) throw std::invalid_argument("vectors or steps is not positive");
+  require(vectors >= 1 && vectors <= most_vectors, "vectors", "is not from 1 to 1,000,000");
+  require(steps >= 1, "steps", "is not positive");
   Interruption interruption;
   SpectralDensity density;
   at(problem, weights, threads, [&](auto& landscape) {
@@ -185,7 +193,8 @@ py::tuple bind_spectral_density(const Problem& problem, const Array<double>& wei
 
 template <class Scalar>
 bool bind_all_finite(const Array<Scalar>& vector, int threads) {
-  if (threads < 1) throw std::invalid_argument("threads is not positive");
+  require_aligned(vector, "vector");
+  require_threads(threads);
   const Scalar* x = vector.data();
   const py::ssize_t size = vector.size(), smallest_part = 1 << 18;
   bool finite = false;
@@ -205,10 +214,8 @@ Direction dense_direction(const Array<double>& vector) {
 Array<double> expand(const Direction& direction, const std::vector<int>& widths) {
   check_widths(widths);
   const Layout net(widths);
-  if (!direction.empty() && !direction.fits(net)) {
-    throw std::invalid_argument("widths are of another network");
-  }
-  Array<double> out(net.parameters);
+  require(direction.empty() || direction.fits(net), "widths", "are of another network");
+  auto out = empty<double>({net.parameters});
   direction.expand(net, out.mutable_data());
   return out;
 }
@@ -221,10 +228,16 @@ py::tuple state_of(const Direction& direction) {
 }
 
 Direction direction_of(const py::tuple& state) {
-  if (state.size() != 4) throw std::invalid_argument("state has a wrong length");
+  require(state.size() == 4, "state", "has a wrong length");
   const auto vector = [&](int i) -> Eigen::VectorXd {
-    const auto array = state[std::size_t(i)].cast<Array<double>>();
-    return Eigen::Map<const Eigen::VectorXd>(array.data(), array.size());
+    const py::object part = state[std::size_t(i)];
+    require(py::isinstance<Array<double>>(part), "state", "holds something else than vectors");
+    const auto array = py::reinterpret_borrow<Array<double>>(part);
+    Eigen::VectorXd x(array.size());
+    // Byte by byte: what came in a buffer may begin anywhere.
+    std::copy_n(reinterpret_cast<const char*>(array.data()), array.nbytes(),
+                reinterpret_cast<char*>(x.data()));
+    return x;
   };
   return {{vector(0), vector(1), vector(2)}, vector(3)};
 }

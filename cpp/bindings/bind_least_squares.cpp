@@ -1,3 +1,5 @@
+#include <limits>
+
 #include "arrays.hpp"
 #include "bindings.hpp"
 #include "interruption.hpp"
@@ -12,7 +14,9 @@ py::tuple bind_least_squares_modes(const Array<double>& columns, const Array<dou
                                    const Array<double>& start, bool tall, double rounding) {
   const py::ssize_t k = columns.ndim() == 2 ? columns.shape(0) : 0;
   const py::ssize_t m = columns.ndim() == 2 ? columns.shape(1) : 0;
-  if (k < 1 || m < k) throw std::invalid_argument("columns has a wrong shape");
+  require(k >= 1 && m >= k && m <= std::numeric_limits<int>::max(), "columns", "has a wrong shape");
+  require_shape(columns, "columns", {k, m});
+  require_non_negative(rounding, "rounding");
   require_shape(y, "y", {tall ? m : k});
   require_shape(start, "start", {k, k});
   Interruption interruption;

@@ -1,8 +1,8 @@
 #include <cstddef>
 #include <cstdint>
-#include <stdexcept>
 #include <string>
 
+#include "arrays.hpp"
 #include "bindings.hpp"
 #include "machine.hpp"
 
@@ -11,18 +11,18 @@ namespace deeplinear::bindings {
 namespace {
 
 double bind_multiply_add_rate(const std::string& dtype, int threads, double seconds) {
-  if (dtype != "float64" && dtype != "float32") throw std::invalid_argument("dtype is unknown");
-  if (threads < 1) throw std::invalid_argument("threads is not positive");
-  if (!(seconds > 0)) throw std::invalid_argument("seconds is not positive");
+  require(dtype == "float64" || dtype == "float32", "dtype", "is unknown");
+  require_threads(threads);
+  require(seconds > 0 && seconds <= 3600, "seconds", "is not between 0 and 3600");
   const py::gil_scoped_release release;
   return dtype == "float64" ? multiply_add_rate<double>(threads, seconds)
                             : multiply_add_rate<float>(threads, seconds);
 }
 
 py::tuple bind_memory_bandwidth(int threads, std::int64_t bytes, int repetitions) {
-  if (threads < 1) throw std::invalid_argument("threads is not positive");
-  if (bytes < 1) throw std::invalid_argument("bytes is not positive");
-  if (repetitions < 1) throw std::invalid_argument("repetitions is not positive");
+  require_threads(threads);
+  require(bytes >= 1, "bytes", "is not positive");
+  require(repetitions >= 1, "repetitions", "is not positive");
   Bandwidth found;
   {
     const py::gil_scoped_release release;

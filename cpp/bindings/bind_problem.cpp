@@ -4,7 +4,7 @@
 
 #include "arrays.hpp"
 #include "bindings.hpp"
-#include "landscape.hpp"
+#include "objects.hpp"
 
 namespace deeplinear::bindings {
 
@@ -18,20 +18,23 @@ Activation activation_of(const std::string& name) {
   throw std::invalid_argument("activation is unknown");
 }
 
-SampleSet to_samples(const Array<double>& inputs, const Array<double>& targets, py::ssize_t d) {
+SampleSet to_samples(const Array<double>& inputs, const char* inputs_name,
+                     const Array<double>& targets, const char* targets_name, py::ssize_t d) {
   const py::ssize_t n = targets.ndim() == 1 ? targets.shape(0) : 0;
-  require_shape(inputs, "inputs", {n, d});
-  return {{inputs.data(), inputs.data() + n * d}, to_vector(targets, "targets", n)};
+  require(n <= std::numeric_limits<int>::max(), targets_name, "has too many entries");
+  require_shape(inputs, inputs_name, {n, d});
+  return {{inputs.data(), inputs.data() + n * d}, to_vector(targets, targets_name, n)};
 }
 
 // None, or F (r, d) and c (r,) together
-Modes to_modes(const std::optional<Array<double>>& factor,
-               const std::optional<Array<double>>& target, const char* name, py::ssize_t d) {
-  if (!factor || !target) return {};
+Modes to_modes(const std::optional<Array<double>>& factor, const char* factor_name,
+               const std::optional<Array<double>>& target, const char* target_name, py::ssize_t d) {
+  require(factor.has_value() == target.has_value(), factor_name, "has no target, or the reverse");
+  if (!factor) return {};
   const py::ssize_t rank = target->ndim() == 1 ? target->shape(0) : 0;
-  if (rank < 1) throw std::invalid_argument(std::string(name) + " has no rows");
-  require_shape(*factor, name, {rank, d});
-  return {{factor->data(), factor->data() + rank * d}, to_vector(*target, name, rank)};
+  require(rank >= 1 && rank <= std::numeric_limits<int>::max(), target_name, "has a wrong shape");
+  require_shape(*factor, factor_name, {rank, d});
+  return {{factor->data(), factor->data() + rank * d}, to_vector(*target, target_name, rank)};
 }
 
 Problem make_problem(
@@ -53,29 +56,34 @@ Problem make_problem(
   risk.minimizer = to_vector(minimizer, "minimizer", d);
   risk.minimum = minimum_risk;
   if (covariance) risk.covariance = to_matrix(*covariance, "covariance", d);
-  risk.modes = to_modes(factor, target, "factor", d);
-  if (test_covariance && test_half_gradient) {
+  risk.modes = to_modes(factor, "factor", target, "target", d);
+  require(test_covariance.has_value() == test_half_gradient.has_value(), "test_half_gradient",
+          "and test_covariance don't come together");
+  if (test_covariance) {
     risk.test.covariance = to_matrix(*test_covariance, "test_covariance", d);
     risk.test.half_gradient = to_vector(*test_half_gradient, "test_half_gradient", d);
     risk.test.at_minimizer = test_risk_at_minimizer;
   }
-  risk.test.modes = to_modes(test_factor, test_target, "test_factor", d);
+  risk.test.modes = to_modes(test_factor, "test_factor", test_target, "test_target", d);
   risk.test.rest = test_rest;
-  risk.test.given = !risk.test.covariance.empty() || !risk.test.modes.empty();
-  if (activation && inputs && targets) {
+  risk.test.given = test_covariance || test_factor;
+  // The test risk has each form that the risk has.
+  const bool same = covariance.has_value() == test_covariance.has_value() &&
+                    factor.has_value() == test_factor.has_value();
+  require(!risk.test.given || same, "test_covariance", "and test_factor aren't those of the risk");
+  require(covariance || factor || inputs, "covariance", "and factor and inputs are missing");
+  require(inputs.has_value() == targets.has_value() && inputs.has_value() == activation.has_value(),
+          "activation", "and inputs and targets don't come together");
+  require(test_inputs.has_value() == test_targets.has_value() && (inputs || !test_inputs),
+          "test_inputs", "come without test_targets or inputs");
+  if (inputs) {
     problem.samples.activation = activation_of(*activation);
-    problem.samples.train = to_samples(*inputs, *targets, d);
-    if (problem.samples.train.count() == 0) throw std::invalid_argument("targets is empty");
-    if (test_inputs && test_targets) {
-      problem.samples.test = to_samples(*test_inputs, *test_targets, d);
+    problem.samples.train = to_samples(*inputs, "inputs", *targets, "targets", d);
+    require(problem.samples.train.count() > 0, "targets", "is empty");
+    if (test_inputs) {
+      problem.samples.test =
+          to_samples(*test_inputs, "test_inputs", *test_targets, "test_targets", d);
     }
-  } else if (risk.covariance.empty() && risk.modes.empty()) {
-    throw std::invalid_argument("covariance and factor are both missing");
-  }
-  // Each form of the risk needs its own of the test risk.
-  if (risk.test.given && ((!risk.covariance.empty() && risk.test.covariance.empty()) ||
-                          (!risk.modes.empty() && risk.test.modes.empty()))) {
-    throw std::invalid_argument("the test risk lacks a form that the risk has");
   }
   return problem;
 }
@@ -83,15 +91,14 @@ Problem make_problem(
 }  // namespace
 
 void check_widths(const std::vector<int>& widths) {
-  if (widths.size() < 2) throw std::invalid_argument("widths has fewer than two entries");
+  require(widths.size() >= 2, "widths", "has fewer than two entries");
   double parameters = 0;
   for (std::size_t k = 0; k < widths.size(); ++k) {
-    if (widths[k] < 1) throw std::invalid_argument("widths has an entry below one");
+    require(widths[k] >= 1, "widths", "has an entry below one");
     if (k > 0) parameters += double(widths[k]) * widths[k - 1];
   }
-  if (parameters > double(std::numeric_limits<std::int64_t>::max() / 1024)) {
-    throw std::invalid_argument("widths has too many parameters");
-  }
+  require(parameters <= double(std::numeric_limits<std::int64_t>::max() / 1024), "widths",
+          "has too many parameters");
 }
 
 void register_problem(py::module_& module) {

@@ -9,6 +9,7 @@
 #include "arrays.hpp"
 #include "bindings.hpp"
 #include "monitor.hpp"
+#include "objects.hpp"
 #include "simulation.hpp"
 
 namespace deeplinear::bindings {
@@ -25,8 +26,8 @@ Method method_of(const std::string& name) {
 bool is_wide_engine(const std::string& name, const Problem& problem) {
   if (name == "ensemble" || (name == "auto" && problem.by_samples())) return false;
   if (name == "auto") return is_wide(problem.net);
-  if (name != "wide") throw std::invalid_argument("engine is unknown");
-  if (problem.by_samples()) throw std::invalid_argument("engine is wide for a mean over samples");
+  require(name == "wide", "engine", "is unknown");
+  require(!problem.by_samples(), "engine", "is wide for a mean over samples");
   return true;
 }
 
@@ -49,12 +50,13 @@ double* allocate(const std::string& name, const Problem& problem, const Plan& pl
   if (name == "layer_norm") place = &records.layer_norm, per_layer = depth;
   if (name == "rank_one_gap") place = &records.rank_one_gap, per_layer = depth;
   if (name == "alignment") place = &records.alignment, per_layer = depth - 1;
-  if (!place) throw std::invalid_argument("record has an unknown name");
+  require(place, "record", "has an unknown name");
+  require(!*place, "record", "has a name twice");
   const bool layered =
       place == &records.layer_norm || place == &records.rank_one_gap || place == &records.alignment;
   std::vector<py::ssize_t> shape{plan.runs, plan.records};
   if (layered) shape.push_back(per_layer);
-  Array<double> array(shape);
+  auto array = empty<double>(shape);
   std::fill_n(array.mutable_data(), array.size(), std::numeric_limits<double>::quiet_NaN());
   arrays[py::str(name)] = array;
   return *place = array.mutable_data();
@@ -62,24 +64,29 @@ double* allocate(const std::string& name, const Problem& problem, const Plan& pl
 
 void check(const Plan& plan) {
   const bool adaptive = plan.method == Method::dopri5;
-  if (plan.runs < 1) throw std::invalid_argument("weights has no runs");
-  if (!adaptive && !(plan.every < 0x1p62 && plan.every == std::floor(plan.every))) {
-    throw std::invalid_argument("every is not whole");
-  }
+  require(plan.runs >= 1, "weights", "has no runs");
+  require_non_negative(plan.every, "every");
+  require(adaptive || (plan.every < 0x1p62 && plan.every == std::floor(plan.every)), "every",
+          "is not whole");
+  require_non_negative(plan.tolerance, "tolerance");
+  if (adaptive) require_positive(plan.time, "time");
   std::int64_t longest = 0;
   for (std::int64_t run = 0; run < plan.runs; ++run) {
-    if (!(plan.step[run] > 0)) throw std::invalid_argument("step is not positive");
-    if (plan.steps[run] < (adaptive ? 0 : 1)) throw std::invalid_argument("steps is too small");
+    require_positive(plan.step[run], "step");
+    require_positive(plan.last_step[run], "last_step");
+    require(plan.steps[run] >= (adaptive ? 0 : 1), "steps", "is too small");
     longest = std::max(longest, plan.steps[run]);
+    if (!adaptive) continue;
+    require_positive(plan.rtol[run], "rtol");
+    require_positive(plan.atol[run], "atol");
   }
-  // Every slot that a run can reach lies below the number of records; adaptive runs count theirs.
-  const double slots =
-      plan.every > 0 && !adaptive ? std::ceil(double(longest) / plan.every) + 1 : 2;
-  if (!(plan.every >= 0) || double(plan.records) < slots) {
-    throw std::invalid_argument("records is too small");
-  }
-  if (adaptive && !(plan.time > 0)) throw std::invalid_argument("time is not positive");
-  if (plan.threads < 1) throw std::invalid_argument("threads is not positive");
+  // Every slot that a run can reach lies below the number of records; adaptive runs count theirs,
+  // and may take a time that is above a multiple by rounding alone for the multiple.
+  const double length = adaptive ? plan.time : double(longest);
+  const double slots = plan.every > 0 ? std::ceil(length / plan.every) + 1 : 2;
+  require(double(plan.records) >= (adaptive ? 2 : slots), "records", "is too small");
+  require(double(plan.records) <= (plan.every > 0 ? slots + 1 : 2), "records", "is too large");
+  require_threads(plan.threads);
 }
 
 template <class Scalar>
@@ -110,7 +117,8 @@ py::dict bind_simulate(const Problem& problem, Array<Scalar> weights, const std:
   py::dict arrays;
   Records places;
   for (const auto& name : record) allocate(name, problem, plan, places, arrays);
-  Scalar* W = weights.mutable_data();
+  Scalar* W = writable(weights, "weights");
+  require(progress.is_none() || PyCallable_Check(progress.ptr()), "progress", "is not a function");
   SignalMonitor monitor(progress);
   Outcome outcome;
   {
