@@ -109,7 +109,7 @@ def _check_record(landscape: Landscape, record: object) -> tuple[str, ...]:
         record = ("risk", "distance") if landscape.network.linear else ("risk",)
     if isinstance(record, str):
         record = (record,)
-    if not isinstance(record, Iterable):
+    if not isinstance(record, Iterable) or getattr(record, "ndim", None) == 0:
         raise TypeError(f"{takes}; got {describe(record)}.")
     names = tuple(dict.fromkeys(one_of("record", name, tuple(RECORDABLE)) for name in record))
     if "test_risk" in names and landscape.regression.X_test is None:
@@ -138,6 +138,6 @@ def check_dtype(dtype: object) -> str:
     """Take float64 or float32, by name or as NumPy's type."""
     try:
         name = np.dtype(dtype).name  # type: ignore[call-overload]
-    except TypeError:
+    except (TypeError, ValueError):
         name = dtype
     return one_of("dtype", name, DTYPES)
