@@ -1,0 +1,279 @@
+"""The calls of the public interface that are fuzzed, with their right arguments."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import deeplinear as dl
+from descriptions import OwnError
+
+LIMIT = 0.3  # seconds after which the progress function stops a run
+Call = Callable[..., Any]
+
+
+class Progress:
+    """Raises when it was called for long, and does as it is told on the way."""
+
+    def __init__(self, work: Callable[[], Any] | None = None) -> None:
+        self.end, self.work = time.monotonic() + LIMIT, work
+
+    def __call__(self, share: float) -> None:
+        assert 0 <= share <= 1
+        if self.work is not None:
+            self.work()
+        if time.monotonic() > self.end:
+            raise OwnError("too long")
+
+
+class World:
+    """Right arguments, in a setting."""
+
+    def __init__(self, setting: dict[str, Any]) -> None:
+        self.setting = setting
+        rng = self.rng = np.random.default_rng(setting["seed"])
+        widths, n = setting["widths"], setting["n"]
+        self.data = {"X": rng.standard_normal((n, widths[0])), "y": rng.standard_normal(n)}
+        if setting["tested"]:
+            self.data |= {
+                "X_test": rng.standard_normal((2, widths[0])),
+                "y_test": rng.standard_normal(2),
+            }
+        readout = None if setting["plain"] else rng.standard_normal(widths[-1])
+        self.shape = {"widths": widths, "readout": readout, "activation": setting["activation"]}
+        self.network = dl.Network(**self.shape)
+        self.regression = dl.Regression(**self.data)
+
+    def landscape(self, threads: int = 1) -> dl.Landscape:
+        samples = self.setting["samples"]
+        return dl.Landscape(self.network, self.regression, samples=samples, threads=threads)
+
+    def weights(self, runs: int | None = None) -> list[Any]:
+        """Draw layers that are views of one vector."""
+        leading = () if runs is None else (runs,)
+        size = (*leading, self.network.parameters)
+        return self.network.unflatten(self.setting["scale"] * self.rng.standard_normal(size))
+
+
+class Entry:
+    """A call: its right arguments, and what becomes of them."""
+
+    def __init__(
+        self,
+        right: Callable[[World], dict[str, Any]],
+        call: Callable[[World, int], Call],
+        *,
+        threads: bool = False,
+        weight: int = 1,
+        shape: Callable[[World], Any] | None = None,
+    ) -> None:
+        self.right, self.call, self.threads = right, call, threads
+        self.weight, self.shape = weight, shape
+
+
+def _of_landscape(name: str, shape: Callable[[World], Any] | None = None, **more: Any) -> Entry:
+    """Enter a method that takes weights, and more by name."""
+
+    def right(world: World) -> dict[str, Any]:
+        made = {k: v(world) if callable(v) else v for k, v in more.items()}
+        return {"weights": world.weights(), **made}
+
+    return Entry(
+        right,
+        lambda world, threads: getattr(world.landscape(threads), name),
+        threads=True,
+        weight=2,
+        shape=shape,
+    )
+
+
+def _parameters(world: World) -> int:
+    return world.network.parameters
+
+
+def _of_regression(function: Call, **more: Any) -> Entry:
+    return Entry(
+        lambda world: {"regression": world.regression, **more}, lambda world, threads: function
+    )
+
+
+def _law(law: Any, **field: Any) -> Entry:
+    def call(**arguments: Any) -> Any:
+        network, seed = arguments.pop("network"), arguments.pop("seed")
+        return law(**arguments).sample(network, seed)
+
+    return Entry(
+        lambda world: {"network": world.network, "seed": 3, **field},
+        lambda world, threads: call,
+        shape=lambda world: world.network.shapes,
+    )
+
+
+def _density(**arguments: Any) -> Any:
+    rng = np.random.default_rng(0)
+    nodes, mass = rng.standard_normal((2, 3)), np.full((2, 3), 1 / 3)
+    density = dl.SpectralDensity(nodes, mass, 0.0)
+    values, width, power = (arguments[name] for name in ("values", "width", "power"))
+    return density.density(values, width), density.moment(power)
+
+
+def _product(world: World, threads: int) -> Call:
+    def call(**arguments: Any) -> Any:
+        return world.landscape(threads).hessian_operator(arguments["weights"]) @ arguments["x"]
+
+    return call
+
+
+def _run(world: World, *, swept: bool) -> dict[str, Any]:
+    """Right arguments of `simulate` or `sweep`; the dynamics come as their fields."""
+    rng = random.Random(world.setting["seed"])
+    method = rng.choice(("descent", "euler", "rk4", "dopri5"))
+    names = ["risk", "sharpness", "lowest_eigenvalue", "layer_norm", "rank_one_gap", "alignment"]
+    names += ["balancedness"] + ["test_risk"] * world.setting["tested"]
+    names += ["distance"] * world.network.linear
+    start: dict[str, Any] = {"weights": world.weights(rng.choice((None, 1, 3, 9)))}
+    if swept:
+        start = {"scale": rng.choice((0.5, [0.2, 0.5])), "seeds": rng.choice((2, [0, 5]))}
+    every: Any = rng.choice((None, 2))
+    if method == "dopri5" and every is not None:
+        every = 0.02
+    length = {"steps": 7} if method == "descent" else {"time": 0.07}
+    fields = {"learning_rate": 0.01} if method == "descent" else {"method": method, "step": 0.01}
+    return {
+        **start,
+        **fields,
+        **length,
+        "record": [name for name in names if rng.random() < 0.4],
+        "every": every,
+        "tolerance": rng.choice((0.0, 0.1)),
+        "dtype": rng.choice(("float64", "float32")),
+        "engine": rng.choice(("auto", "ensemble", "auto" if world.setting["samples"] else "wide")),
+        "progress": Progress(),
+    }
+
+
+def _dynamics(arguments: dict[str, Any]) -> Any:
+    if "learning_rate" in arguments:
+        return dl.GradientDescent(arguments.pop("learning_rate"))
+    return dl.GradientFlow(arguments.pop("method"), step=arguments.pop("step"))
+
+
+def _simulate(world: World, threads: int) -> Call:
+    def call(**arguments: Any) -> Any:
+        dynamics, weights = _dynamics(arguments), arguments.pop("weights")
+        return dl.simulate(world.landscape(), weights, dynamics, threads=threads, **arguments)
+
+    return call
+
+
+def _sweep(world: World, threads: int) -> Call:
+    def call(**arguments: Any) -> Any:
+        dynamics, init = _dynamics(arguments), dl.init.Gaussian(arguments.pop("scale"))
+        return dl.sweep(world.landscape(), init, dynamics, threads=threads, **arguments)
+
+    return call
+
+
+ENTRIES: dict[str, Entry] = {
+    "Regression": Entry(
+        lambda world: dict(world.data), lambda world, threads: dl.Regression, weight=3
+    ),
+    "Network": Entry(lambda world: dict(world.shape), lambda world, threads: dl.Network),
+    "gaussian_regression": Entry(
+        lambda world: {"n": 4, "d": 2, "noise": 0.5, "seed": 1, "n_test": 3},
+        lambda world, threads: dl.gaussian_regression,
+    ),
+    "Landscape": Entry(
+        lambda world: {
+            "network": world.network,
+            "regression": world.regression,
+            "samples": world.setting["samples"],
+            "threads": 1,
+        },
+        lambda world, threads: dl.Landscape,
+    ),
+    "regression.risk": Entry(
+        lambda world: {"w": world.rng.standard_normal((3, world.regression.d))},
+        lambda world, threads: world.regression.risk,
+        shape=lambda world: (3,),
+    ),
+    "regression.test_risk": Entry(
+        lambda world: {"w": world.rng.standard_normal(world.regression.d)},
+        lambda world, threads: world.regression.test_risk,
+        shape=lambda world: (),
+    ),
+    "flatten": Entry(
+        lambda world: {"weights": world.weights(2)},
+        lambda world, threads: world.network.flatten,
+        shape=lambda world: (2, world.network.parameters),
+    ),
+    "unflatten": Entry(
+        lambda world: {"vector": world.rng.standard_normal(world.network.parameters)},
+        lambda world, threads: world.network.unflatten,
+        shape=lambda world: world.network.shapes,
+    ),
+    "end_to_end": _of_landscape("end_to_end", lambda world: (world.regression.d,)),
+    "risk": _of_landscape("risk", lambda world: ()),
+    "gradient": _of_landscape("gradient", lambda world: world.network.shapes),
+    "hessian": _of_landscape("hessian", lambda world: (_parameters(world), _parameters(world))),
+    "compressed_hessian": _of_landscape("compressed_hessian"),
+    "hessian_trace": _of_landscape("hessian_trace", lambda world: ()),
+    "hessian_vector_product": _of_landscape(
+        "hessian_vector_product",
+        lambda world: world.network.shapes,
+        direction=lambda world: world.weights(),
+    ),
+    "sharpness": _of_landscape(
+        "sharpness", tolerance=1e-6, which="lowest", start=lambda w: w.weights(), max_products=300
+    ),
+    "eigenvalues": _of_landscape(
+        "eigenvalues", k=3, tolerance=1e-6, which="largest", max_products=300
+    ),
+    "spectral_density": _of_landscape("spectral_density", vectors=2, steps=5, seed=1),
+    "operator": Entry(
+        lambda world: {
+            "weights": world.weights(),
+            "x": world.rng.standard_normal(_parameters(world)),
+        },
+        _product,
+        threads=True,
+        shape=lambda world: (_parameters(world),),
+    ),
+    "density": Entry(
+        lambda world: {"values": np.linspace(-1, 1, 4), "width": 0.1, "power": 2},
+        lambda world, threads: _density,
+    ),
+    "Gaussian": _law(dl.init.Gaussian, scale=0.5),
+    "Residual": _law(dl.init.Residual, scale=0.5),
+    "Orthogonal": _law(dl.init.Orthogonal, scale=0.5),
+    "Identity": _law(dl.init.Identity),
+    "GradientDescent": Entry(
+        lambda world: {"learning_rate": 0.1}, lambda world, threads: dl.GradientDescent
+    ),
+    "GradientFlow": Entry(
+        lambda world: {"method": "rk4", "step": 0.1, "rtol": 1e-6, "atol": [1e-6, 1e-9]},
+        lambda world, threads: dl.GradientFlow,
+    ),
+    "aligned_minimizer": Entry(
+        lambda world: {"network": world.network, "regression": world.regression},
+        lambda world, threads: dl.theory.aligned_minimizer,
+        shape=lambda world: world.network.shapes,
+    ),
+    "curvature_along_minimizer": _of_regression(dl.theory.curvature_along_minimizer),
+    **{
+        name: _of_regression(getattr(dl.theory, name), depth=3)
+        for name in (
+            "sharpness_lower_bound",
+            "sharpness_upper_bound",
+            "aligned_sharpness",
+            "small_scale_sharpness_bound",
+            "critical_learning_rate",
+        )
+    },
+    "simulate": Entry(lambda world: _run(world, swept=False), _simulate, threads=True, weight=8),
+    "sweep": Entry(lambda world: _run(world, swept=True), _sweep, threads=True, weight=6),
+}
