@@ -75,6 +75,11 @@ class World(public_entries.World):
         right = entry.right(self)
         return capture("simulate", lambda: entry.call(self, 1)(**right)) | {"progress": Progress()}
 
+    def _least_squares_modes(self) -> dict[str, Any]:
+        columns = self.rng.standard_normal((3, 7))
+        right = {"columns": columns, "y": self.rng.standard_normal(7), "start": np.eye(3)}
+        return right | {"tall": True, "rounding": 1e-15}
+
     def _hessian_vector_product(self) -> dict[str, Any]:
         return self.arguments("risk") | {"direction": self.vector()}
 
@@ -154,7 +159,15 @@ OWN_ODD = tuple(World(OTHER).odd())
 CALLS = (
     *LANDSCAPE,
     *("hessian_vector_product", "extreme_eigenvalues", "spectral_density", "all_finite"),
-    *("Problem", "Direction", "expand", "restore", "multiply_add_rate", "memory_bandwidth"),
+    *(
+        "Problem",
+        "least_squares_modes",
+        "Direction",
+        "expand",
+        "restore",
+        "multiply_add_rate",
+        "memory_bandwidth",
+    ),
     *(["simulate"] * 12),
 )
 # Long work that nothing interrupts, and more memory or threads than a machine need have
