@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from deeplinear import init, theory
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from deeplinear._core import build_config
-from deeplinear.density import SpectralDensity
-from deeplinear.dynamics import GradientDescent, GradientFlow
-from deeplinear.landscape import Landscape, Sharpness
-from deeplinear.network import Network
-from deeplinear.options import RECORDABLE
-from deeplinear.regression import Regression, gaussian_regression
-from deeplinear.simulation import Interrupted, simulate
-from deeplinear.sweeps import sweep
+
+if TYPE_CHECKING:
+    from deeplinear import init, theory
+    from deeplinear.density import SpectralDensity
+    from deeplinear.dynamics import GradientDescent, GradientFlow
+    from deeplinear.landscape import Landscape, Sharpness
+    from deeplinear.network import Network
+    from deeplinear.options import RECORDABLE
+    from deeplinear.regression import Regression, gaussian_regression
+    from deeplinear.simulation import Interrupted, simulate
+    from deeplinear.sweeps import sweep
 
 __version__: str = build_config()["version"]
 
@@ -33,3 +38,33 @@ __all__ = [
     "sweep",
     "theory",
 ]
+
+# The modules whose names are names of the package. Each is imported when one of its names is first
+# asked for: what only shows a version or a help loads neither NumPy nor xarray.
+_MODULES = {
+    "density": ("SpectralDensity",),
+    "dynamics": ("GradientDescent", "GradientFlow"),
+    "init": (),
+    "landscape": ("Landscape", "Sharpness"),
+    "network": ("Network",),
+    "options": ("RECORDABLE",),
+    "regression": ("Regression", "gaussian_regression"),
+    "simulation": ("Interrupted", "simulate"),
+    "sweeps": ("sweep",),
+    "theory": (),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+
+if not TYPE_CHECKING:  # a type checker sees the imports above, and no other names
+
+    def __getattr__(name: str) -> object:
+        if name in _MODULES:
+            return import_module(f"{__name__}.{name}")
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_MODULES, *__all__})

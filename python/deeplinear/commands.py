@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
-from deeplinear import __version__, presets, summaries
+from deeplinear import __version__, presets
 from deeplinear.checks import describe, one_of, positive_integer
-from deeplinear.files import check_replaceable, require, writable_directory
+from deeplinear.files import check_replaceable, require, user_path, writable_directory
 from deeplinear.options import DTYPES
-from deeplinear.simulation import Interrupted
+from deeplinear.signals import at_once, uninterrupted
+from deeplinear.terminal import say
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -28,7 +29,18 @@ INTERRUPTED = 130
 #: The name that stands for all presets.
 ALL = "all"
 
+
+class _Commands(TyperGroup):
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
+        """Run a command; where Ctrl-C came and nothing is to be said of it, it ends quietly."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            _stop("stopped.", INTERRUPTED)
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Training dynamics and loss-landscape curvature of deep linear networks.",
     no_args_is_help=True,
     add_completion=False,
@@ -56,7 +68,7 @@ def _main(
 
 
 def _stop(sentence: str, code: int) -> NoReturn:
-    print(f"deeplinear: {sentence}", file=sys.stderr)
+    say(sentence)
     raise typer.Exit(code)
 
 
@@ -155,8 +167,11 @@ def _run(
     overwrite: bool,
 ) -> None:
     """Check everything, then run one experiment after another, and write the report."""
-    from deeplinear import report
-    from deeplinear import reproduce as experiment
+    with at_once(), _one_sentence():
+        require("An experiment", "matplotlib", "scipy")
+        from deeplinear import report, summaries
+        from deeplinear import reproduce as experiment
+        from deeplinear.simulation import Interrupted
 
     with _one_sentence():
         if seed is not None:
@@ -165,7 +180,7 @@ def _run(
             positive_integer("--threads", threads)
         one_of("--dtype", dtype, DTYPES)
         require("An experiment", "matplotlib", "scipy", *experiment.SAVE_MODULES)
-        writable_directory("--out", out)
+        out = writable_directory("--out", out)
         if quick:
             chosen = [preset.quick() for preset in chosen]
         chosen = [p if seed is None else replace(p, seed=seed) for p in chosen]
@@ -191,7 +206,9 @@ def _run(
         except OSError as error:
             _stop(f"--out could not be written: {error.strerror or error}.", 1)
     try:
-        print(f"\nThe report: {report.write(out)}")
+        with uninterrupted():
+            page = report.write(out)
+        print(f"\nThe report: {page}")
     except KeyboardInterrupt:
         _stop("stopped; 'deeplinear report' writes the report of what is there.", INTERRUPTED)
     except OSError as error:
@@ -211,10 +228,12 @@ def write_report(
     from deeplinear import report
 
     with _one_sentence():
+        directory = user_path("DIR", directory)
         if not directory.is_dir():
             raise ValueError(f"DIR must be a directory; got {describe(str(directory))}.")
         try:
-            page = report.write(directory)
+            with uninterrupted():
+                page = report.write(directory)
         except OSError as error:
             _stop(f"DIR could not be written: {error.strerror or error}.", 1)
         print(page)
@@ -233,6 +252,7 @@ def verify(
     from deeplinear import netcdf
 
     with _one_sentence():
+        directory = user_path("DIR", directory)
         if not directory.is_dir():
             raise ValueError(f"DIR must be a directory; got {describe(str(directory))}.")
         found = netcdf.verify(directory)
@@ -279,7 +299,7 @@ def bench(
 
 
 def _check_free(preset: Preset, out: Path, dtype: str, overwrite: bool) -> None:
-    """Refuse a directory that holds other data under the experiment's name."""
+    """Refuse a directory that holds other data under the experiment's name, or data in use."""
     from deeplinear.reproduce import difference
 
     path = out / f"{preset.name}.nc"
@@ -291,7 +311,7 @@ def _check_free(preset: Preset, out: Path, dtype: str, overwrite: bool) -> None:
 
 def _one(preset: Preset, out: Path, threads: int | None, dtype: str) -> xr.Dataset:
     """Run an experiment that is not there yet; draw its figures and say what came out."""
-    from deeplinear import figures
+    from deeplinear import figures, summaries
     from deeplinear import reproduce as experiment
     from deeplinear.results import remove_parts
 
@@ -308,13 +328,16 @@ def _one(preset: Preset, out: Path, threads: int | None, dtype: str) -> xr.Datas
                 "it was stopped, and are not run again."
             )
         dataset = experiment.run(preset, threads=threads, dtype=dtype, resume=earlier)
-        _save(experiment.save, dataset, out)
+        with uninterrupted():
+            _save(experiment.save, dataset, out)
         if held is not None:
             which = f"which held {held}" if " data" in held else "of other settings"
             print(f"{path}, {which}, was replaced.")
         remove_parts(preset, out, dtype)
+    with uninterrupted():
+        drawn = figures.draw(dataset, out)
     summaries.print_summary(preset, dataset)
-    for file in (path, *figures.draw(dataset, out)):
+    for file in (path, *drawn):
         print(f"  {file}")
     return dataset
 
@@ -327,11 +350,7 @@ def _count(dataset: xr.Dataset) -> int:
 def _save(save: Callable[[xr.Dataset, Path], Path], dataset: xr.Dataset, out: Path) -> Path:
     """Save data; where that is not possible, beside the system's temporary files, and end."""
     try:
-        try:
-            return save(dataset, out)
-        except KeyboardInterrupt:
-            path = save(dataset, out)  # it is little work, and one more Ctrl-C ends it
-            _stop(f"stopped; what was complete is in {path}.", INTERRUPTED)
+        return save(dataset, out)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error).removesuffix(".")
     try:

@@ -39,6 +39,45 @@ def require(purpose: str, *modules: str) -> None:
         )
 
 
+def user_path(name: str, value: str | os.PathLike[str]) -> Path:
+    """Take a path as a person writes it: ``~`` and ``~user`` are home directories.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the error.
+    value : path-like
+        The path. The shell leaves the ``~`` of ``--out=~/x`` as it is, and scripts have no shell.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no path, or one that no file can have.
+    """
+    if not isinstance(value, (str, os.PathLike)):
+        raise TypeError(f"{name} must be a path; got {describe(value)}.")
+    text = os.fspath(value)
+    if not isinstance(text, str):
+        raise TypeError(f"{name} must be a path of text; got {describe(text)}.")
+    if "\0" in text:
+        raise ValueError(f"{name} must be a path without null characters; got {describe(text)}.")
+    return Path(os.path.expanduser(text))
+
+
+def in_use(path: Path) -> bool:
+    """Say whether another process has a data file open to write: HDF5 locks it then."""
+    if not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # the file system has no locks, or the file can't be read
+        return False
+    return False
+
+
 def writable_directory(name: str, value: str | os.PathLike[str]) -> Path:
     """Take a directory that can be written; one that does not exist is made, with its parents.
 
@@ -54,7 +93,7 @@ def writable_directory(name: str, value: str | os.PathLike[str]) -> Path:
     ValueError
         If it cannot be made or written.
     """
-    path = Path(value)
+    path = user_path(name, value)
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
@@ -64,6 +103,30 @@ def writable_directory(name: str, value: str | os.PathLike[str]) -> Path:
         raise ValueError(
             f"{name} must be a directory that can be written; got {describe(str(path))}: {reason}."
         ) from None
+    return path
+
+
+def writable_file(name: str, value: str | os.PathLike[str]) -> Path:
+    """Take a file that can be written, in a directory that is there.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the error.
+    value : path-like
+        The file; it need not be there.
+
+    Raises
+    ------
+    ValueError
+        If it is a directory, or its directory cannot be written.
+    """
+    path = user_path(name, value)
+    if path.is_dir() or not path.parent.is_dir():
+        raise ValueError(
+            f"{name} must be a file in a directory that is there; got {describe(str(path))}."
+        )
+    writable_directory(f"The directory of {name}", path.parent)
     return path
 
 

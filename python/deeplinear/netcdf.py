@@ -28,7 +28,7 @@ from typing import Any, BinaryIO, Literal
 
 import xarray as xr
 
-from deeplinear.files import require
+from deeplinear.files import in_use, require, user_path
 
 __all__ = ["MODULES", "Unusable", "check", "load", "pack", "verify"]
 
@@ -114,6 +114,8 @@ def check(path: Path) -> bool:
     Unusable
         If it does not match or is no HDF5 file.
     """
+    if in_use(path):
+        raise Unusable(path, "unreadable", "is open in another process, to be written")
     try:
         # A pipe that takes its name in between does not wait either.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -190,7 +192,7 @@ def load(path: str | os.PathLike[str]) -> xr.Dataset:
     require("A netCDF file", *MODULES)
     import h5py
 
-    path = Path(path)
+    path = user_path("path", path)
     sealed = check(path)
     try:
         if not sealed:  # h5netcdf cannot let go of what h5py does not read
@@ -223,7 +225,8 @@ def verify(directory: str | os.PathLike[str]) -> dict[str, str]:
         By the file's name "ok", "no checksum" (of an earlier version; it could be read), "not of
         this program", "no regular file", or what begins with "damaged: " or "could not be read: ".
     """
-    return {path.name: _verdict(path) for path in sorted(Path(directory).glob("*.nc"))}
+    folder = user_path("directory", directory)
+    return {path.name: _verdict(path) for path in sorted(folder.glob("*.nc"))}
 
 
 def _verdict(path: Path) -> str:

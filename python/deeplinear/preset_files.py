@@ -12,7 +12,6 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
-from pathlib import Path
 from textwrap import fill
 from types import ModuleType
 from typing import Any, NoReturn, TypeVar
@@ -20,7 +19,7 @@ from typing import Any, NoReturn, TypeVar
 from deeplinear.checks import describe, one_of
 from deeplinear.dynamics import GradientDescent, GradientFlow
 from deeplinear.experiments import Architecture, GaussianData, Preset, SpectralData, Training
-from deeplinear.files import require
+from deeplinear.files import require, user_path
 from deeplinear.init import Gaussian, Identity, Orthogonal, Residual
 
 __all__ = ["parse_preset", "read_preset", "to_toml"]
@@ -139,7 +138,7 @@ def read_preset(path: str | os.PathLike[str]) -> Preset:
         the line and the key.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = user_path("file", path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ValueError(f"{path} could not be read: {error.strerror or error}.") from None
     except UnicodeDecodeError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from itertools import accumulate
 from typing import Any
 
 import numpy.typing as npt
@@ -101,7 +101,7 @@ def run(
         As of `deeplinear.simulate`.
     progress : bool or callable, default True
         Whether to show one progress bar on a terminal; or a function that is called with the
-        share of all work that is done, from 0 to 1.
+        share of all work that is done, as of `deeplinear.simulate`.
     resume : xarray.Dataset, optional
         What an earlier try left, the ``dataset`` of its `Interrupted` or what `unfinished` found:
         its finished runs are not run again, and the result is as if nothing had stopped, to the
@@ -151,23 +151,23 @@ def run(
         for block in blocks
     }
     missing = {key_of(block): earlier.missing(block, cells[key_of(block)]) for block in blocks}
-    works = {key_of(block): _work(preset, block) for block in blocks}
-    total = sum(works.values())
-    done = sum(x * (1 - len(missing[key]) / len(cells[key])) for key, x in works.items())
+    shares = [len(missing[key_of(block)]) / len(cells[key_of(block)]) for block in blocks]
+    works = [_work(preset, block) * share for block, share in zip(blocks, shares, strict=True)]
+    done = sum(_work(preset, block) for block in blocks) - sum(works)
+    ends = list(accumulate(works, initial=done))[1:]
+    total = ends[-1]
     swept: dict[Key, Rows] = {}
     accuracy = list(earlier.accuracy)
     stopped: dict[Key, int] = {}
     interrupted = False
     start = time.perf_counter()
     description = f"{preset.name}: {preset.runs:,} runs"
-    bar = nullcontext(progress) if callable(progress) else progress_bar(progress, description)
-    with bar as update:
+    with progress_bar(progress, description) as update:
         try:
-            for block in blocks:
+            for block, work, end in zip(blocks, works, ends, strict=True):
                 key = key_of(block)
                 if not missing[key]:
                     continue
-                work = works[key] * len(missing[key]) / len(cells[key])
                 try:
                     dataset = _train(
                         preset,
@@ -175,7 +175,7 @@ def run(
                         missing[key],
                         threads=threads,
                         dtype=dtype,
-                        progress=lambda x, d=done, w=work: update((d + w * x) / total),  # type: ignore[misc]
+                        progress=lambda x, w=work, e=end: update((e - (1 - x) * w) / total),  # type: ignore[misc]
                     )
                 except Interrupted as reason:
                     dataset, interrupted = reason.dataset, True
@@ -185,8 +185,6 @@ def run(
                 accuracy.append(dataset.drop_vars("weights"))
                 if interrupted:
                     break
-                done += work
-                update(done / total)
         except KeyboardInterrupt:  # between two simulations
             interrupted = True
     seconds = time.perf_counter() - start

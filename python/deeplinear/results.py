@@ -15,7 +15,7 @@ import xarray as xr
 
 from deeplinear import _core
 from deeplinear.experiments import Preset, check_seed
-from deeplinear.files import require, writable_directory, write_file
+from deeplinear.files import require, user_path, writable_directory, write_file
 from deeplinear.netcdf import MODULES, Unusable, load, pack
 from deeplinear.preset_files import to_toml
 
@@ -90,7 +90,7 @@ def keep(dataset: xr.Dataset, directory: str | os.PathLike[str]) -> Path:
         As of `save`.
     """
     require("A netCDF file", *SAVE_MODULES)
-    folder, name = Path(directory), str(dataset.attrs["experiment"])
+    folder, name = user_path("directory", directory), str(dataset.attrs["experiment"])
     runs = _runs(dataset)
     held = {
         path
@@ -150,7 +150,7 @@ def unfinished(
     here = {**_wanted(preset, dtype), **_bits()}
     found = [
         dataset
-        for _, dataset in _partial(Path(directory), preset.name)
+        for _, dataset in _partial(user_path("directory", directory), preset.name)
         if environment(dataset.attrs) == environment(here)
     ]
     return max(found, key=lambda dataset: len(_runs(dataset)), default=None)
@@ -208,7 +208,7 @@ def finished(
     ValueError
         If what is there cannot be read.
     """
-    path = Path(directory) / f"{preset.name}.nc"
+    path = user_path("directory", directory) / f"{preset.name}.nc"
     if not os.path.lexists(path):
         return None
     dataset = _load(path)
@@ -242,7 +242,7 @@ def difference(
     ValueError
         If it cannot be read.
     """
-    dataset = _load(Path(path))
+    dataset = _load(user_path("path", path))
     if isinstance(dataset, str):
         return dataset
     return _difference(seeded(preset, seed), dataset, dtype)

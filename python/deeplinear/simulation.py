@@ -100,7 +100,8 @@ def simulate(
         needs no second copy, and the final ``weights`` share that memory. Otherwise ignored.
     progress : bool or callable, default False
         Whether to show a progress bar on a terminal; or a function that is called with the share
-        that is done, from 0 to 1, several times a second.
+        that is done, several times a second: first with 0, never with less than before, and with 1
+        at the end of all runs, however short.
 
     Returns
     -------
@@ -356,6 +357,11 @@ def run_ensemble(
             kept |= result["last_step"] > 0
         # Of one large network nothing is copied.
         raise Interrupted(dataset if kept.all() else dataset.isel(run=np.flatnonzero(kept)))
+    if progress is not None:
+        try:
+            progress(1.0)
+        except KeyboardInterrupt:
+            raise Interrupted(dataset) from None
     return dataset
 
 

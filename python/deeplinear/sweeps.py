@@ -65,8 +65,7 @@ def sweep(
     every : int or float or None, default None
         As of `simulate`; None records the start and the end.
     progress : bool or callable, default True
-        Whether to show a progress bar on a terminal; or a function that is called with the share
-        that is done, from 0 to 1, several times a second.
+        As of `simulate`.
     steps, time, record, tolerance, dtype, threads, engine
         As of `simulate`.
 
@@ -222,10 +221,10 @@ def _run(
     """Run all cells, one integrator at a time; the cells' values become coordinates of run."""
     methods = list(dict.fromkeys(s.method for s in settings))
     done: list[xr.Dataset] = []
-    share = 0.0
+    started = 0
     for method in methods:
         rows = np.array([i for i, s in enumerate(settings) if s.method == method])
-        offset, weight = share, len(rows) / len(cells)
+        count = len(rows)
         coordinates = {name: ("run", _labels([cells[i][name] for i in rows])) for name in cells[0]}
         try:
             part = run_ensemble(
@@ -233,7 +232,7 @@ def _run(
                 vectors if len(methods) == 1 else vectors[rows],
                 RunSettings.join([settings[i] for i in rows]),
                 options,
-                lambda x, offset=offset, weight=weight: progress(offset + weight * x),  # type: ignore[misc]
+                lambda x, n=started, more=count: progress((n + more * x) / len(cells)),  # type: ignore[misc]
             )
         except Interrupted as interrupted:
             finished = interrupted.dataset
@@ -243,7 +242,7 @@ def _run(
             ).assign_coords(run=rows[kept])
             raise Interrupted(_join([*done, labelled])) from None
         done.append(part.assign_coords(coordinates).assign_coords(run=rows))
-        share += weight
+        started += count
     return _join(done).sortby("run")
 
 

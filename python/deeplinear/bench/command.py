@@ -15,8 +15,8 @@ from deeplinear.bench import runner
 from deeplinear.bench.machine import ARITHMETIC, Limits, describe_machine, use_processors
 from deeplinear.bench.table import Comparison, print_comparison, to_json, to_markdown
 from deeplinear.bench.works import NAMES, Work, make_works
-from deeplinear.checks import describe, one_of, positive_integer
-from deeplinear.files import check_replaceable, write_file
+from deeplinear.checks import one_of, positive_integer
+from deeplinear.files import check_replaceable, writable_file, write_file
 from deeplinear.progress import progress_bar
 
 __all__ = ["Bench"]
@@ -60,12 +60,8 @@ class Bench:
         if threads is None:
             threads = _core.build_config()["threads"]
         self.threads = positive_integer("--threads", threads)
-        if json_file is not None and (json_file.is_dir() or not json_file.parent.is_dir()):
-            raise ValueError(
-                "--json must be a file in a directory that is there; "
-                f"got {describe(str(json_file))}."
-            )
         if json_file is not None:
+            json_file = writable_file("--json", json_file)
             check_replaceable("--json", json_file)
         use_processors(self.threads)
         self.works: list[Work] = make_works(names, self.threads, quick)
