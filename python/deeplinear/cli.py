@@ -72,7 +72,7 @@ def _flushed(output: Sink, code: int) -> int:
     if output.lost and output.error is not None and not isinstance(output.error, BrokenPipeError):
         say(
             "standard output could not be written: "
-            f"{output.error.strerror or output.error}; what goes to files is in them."
+            f"{output.error.strerror or output.error}; the files are complete."
         )
         return code or 1
     return code

@@ -208,11 +208,11 @@ def _run(
     try:
         with uninterrupted():
             page = report.write(out)
-        print(f"\nThe report: {page}")
     except KeyboardInterrupt:
         _stop("stopped; 'deeplinear report' writes the report of what is there.", INTERRUPTED)
     except OSError as error:
         _stop(f"--out could not be written: {error.strerror or error}.", 1)
+    print(f"\nThe report: {page}")
     if len(done) > 1:
         print()
         summaries.print_totals(done)

@@ -19,6 +19,10 @@ _SIGNALS = tuple(
 )
 
 
+#: Those of the process, at most one.
+_listening: list[Stop] = []
+
+
 @contextmanager
 def _handled(handler_of: Callable[[object], _Handler]) -> Iterator[None]:
     """Handle the signals that are not ignored, in the main thread, while the block runs.
@@ -73,6 +77,8 @@ def uninterrupted() -> Iterator[None]:
         yield
     for number, before in waiting:
         _pass_on(number, before, None)
+    if any(stop.signal is not None for stop in _listening):
+        raise KeyboardInterrupt  # once more: other code has swallowed it
 
 
 def _pass_on(number: int, handler: object, frame: FrameType | None) -> None:
@@ -102,8 +108,12 @@ class Stop:
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Take the signals while the block runs."""
-        with _handled(lambda before: self._take):
-            yield
+        _listening.append(self)
+        try:
+            with _handled(lambda before: self._take):
+                yield
+        finally:
+            _listening.remove(self)
 
     def _take(self, number: int, frame: FrameType | None) -> None:
         self.signal = number if self.signal is None else self.signal
