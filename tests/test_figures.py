@@ -1,4 +1,6 @@
 import math
+import re
+from importlib import resources
 
 import matplotlib
 import numpy as np
@@ -147,9 +149,10 @@ def test_every_figure_is_drawn_by_some_experiment():
     assert set(figures.FIGURES) == set(FIGURE_NAMES)
 
 
+@pytest.mark.parametrize("narrow", [False, True])
 @pytest.mark.parametrize(("name", "key"), ALL)
-def test_every_figure_is_labelled_and_clips_no_text(experiments, name, key):
-    with figures.style():
+def test_every_figure_is_labelled_and_clips_no_text(experiments, name, key, narrow):
+    with figures.style(narrow=narrow):
         figure = figures.FIGURES[key](experiments[name])
         figure.draw_without_rendering()
         width, height = figure.bbox.width, figure.bbox.height
@@ -166,7 +169,12 @@ def test_every_figure_is_labelled_and_clips_no_text(experiments, name, key):
             inside = box.x0 >= -1 and box.y0 >= -1 and box.x1 <= width + 1 and box.y1 <= height + 1
             # Tick labels beyond the axes' limits are not drawn.
             assert inside or _is_hidden_tick(text, figure)
-        assert figure.legends
+        (box,) = (legend.get_window_extent() for legend in figure.legends)
+        for axes in figure.axes:
+            panel = axes.get_window_extent()
+            assert panel.y0 >= box.y1 if narrow else panel.x1 <= box.x0
+        assert panel.height > figure.dpi
+        assert (width == 3.5 * figure.dpi) == narrow
     assert figures.caption(key)[0].isupper()
 
 
@@ -182,6 +190,32 @@ def test_svg_is_the_same_every_time_and_has_no_ground(experiments, dark):
     assert first == second
     assert "<text" not in first  # paths: no font is needed
     assert ("#e8e8e8" in first) == dark
+
+
+def luminance(color: str) -> float:
+    """Of WCAG, from 0 to 1."""
+    parts = (int(color[k : k + 2], 16) / 255 for k in (1, 3, 5))
+    linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
+    return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+def test_on_a_dark_page_ink_is_light_and_discs_are_hollow(experiments, narrow):
+    css = (resources.files("deeplinear.report") / "style.css").read_text()
+    ground = re.findall(r"--page: (#[0-9a-f]{6})", css)[1]
+    for name, key in (("plain", "sharpness"), ("alignment", "alignment-curves")):
+        svg = figures.svg(experiments[name], key, dark=True, narrow=narrow)
+        light = figures.svg(experiments[name], key, narrow=narrow)
+        assert ("fill: #ffffff" in light) == (f"fill: {ground}" in svg) == (name == "plain")
+        assert "#ffffff" not in svg
+        colors = set(re.findall(r"(?:fill|stroke): (#[0-9a-f]{6})", svg)) - {ground, "#3a3a3a"}
+        assert len(colors) > 3
+        for color in colors:  # of the ink and of the lines
+            assert (luminance(color) + 0.05) / (luminance(ground) + 0.05) > 3, color
+        # The drawing is the same.
+        assert re.sub("#[0-9a-f]{6}", "", svg).replace(' fill=""', "") == re.sub(
+            "#[0-9a-f]{6}", "", light
+        )
 
 
 def test_the_regression_line_is_that_of_textbooks():

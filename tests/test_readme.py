@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import deeplinear as dl
+from test_pictures import pictures
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
@@ -47,6 +48,9 @@ def test_examples(page, capsys, tmp_path, monkeypatch):
         return
     (diabetes,) = (names for source, names in results.items() if "load_diabetes" in source)
     check_diabetes(diabetes)
+    command = pictures()
+    committed = command.shown(ROOT / "docs" / "diabetes.png")
+    assert command.differences(committed, command.describe(diabetes["figure"])) == []
     assert (tmp_path / "diabetes.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -73,7 +73,7 @@ def test_the_page_is_whole_and_needs_nothing_else(folder):
     assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids)
     assert "http" not in re.sub(r"data:[^\"]+", "", text)
     drawn = sum(len(preset.figures) for name, preset in PRESETS.items() if name != "gelu")
-    assert len(page.images) == 2 * drawn
+    assert len(page.images) == 4 * drawn  # wide and narrow, light and dark
     for image in page.images:
         svg = base64.b64decode(image.removeprefix("data:image/svg+xml;base64,"))
         assert ElementTree.fromstring(svg).tag.endswith("svg")
@@ -132,35 +132,46 @@ addEventListener("load", () => {
   const images = [...document.images];
   const broken = images.filter(i => !(i.complete && i.naturalWidth > 0)).length;
   const root = document.documentElement;
+  const tall = images.filter(i => i.naturalHeight > i.naturalWidth).length;
+  const right = Math.max(...images.map(i => i.getBoundingClientRect().right));
+  const width = Math.min(...images.map(i => i.clientWidth / i.naturalWidth));
   const ground = getComputedStyle(document.body).backgroundColor;
-  document.title = `images ${images.length} broken ${broken} ` +
-    `overflow ${root.scrollWidth - root.clientWidth} ground ${ground}`;
+  parent.postMessage(`images ${images.length} broken ${broken} tall ${tall} ` +
+    `overflow ${Math.max(root.scrollWidth, right) - root.clientWidth} ` +
+    `size ${Math.floor(100 * width)} ground ${ground}`, "*");
 });
 </script>"""
+# A window of Chromium is at least 500 pixels wide.
+FRAME = """<iframe src="page.html" style="width: {width}px; height: 2000px; border: 0"></iframe>
+<script>addEventListener("message", event => {{ document.title = event.data; }});</script>"""
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [1280, 360])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_browser_shows_it(folder, tmp_path, width, scheme):
     page = tmp_path / "page.html"
     page.write_text((folder / "index.html").read_text().replace("</body>", CHECK + "</body>"))
+    frame = tmp_path / "frame.html"
+    frame.write_text(FRAME.format(width=width))
     command = [
         BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
         "--enable-logging=stderr", f"--user-data-dir={tmp_path / 'profile'}",
         f"--blink-settings=preferredColorScheme={0 if scheme == 'dark' else 1}",
-        f"--window-size={width},2000", "--virtual-time-budget=20000", "--dump-dom",
-        page.as_uri(),
+        "--window-size=1400,2000", "--virtual-time-budget=20000", "--dump-dom", frame.as_uri(),
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert "CONSOLE" not in done.stderr
-    found = re.search(r"<title>images (\d+) broken (\d+) overflow (-?\d+) ground rgb\((\d+)",
-                      done.stdout)  # fmt: skip
+    names = ("images", "broken", "tall", "overflow", "size")
+    words = " ".join(rf"{name} (-?\d+)" for name in names)
+    found = re.search(rf"<title>{words} ground rgb\((\d+)", done.stdout)
     assert found
-    images, broken, overflow, red = map(int, found.groups())
+    images, broken, tall, overflow, size, red = map(int, found.groups())
     drawn = sum(len(preset.figures) for name, preset in PRESETS.items() if name != "gelu")
     assert (images, broken) == (drawn, 0)
-    assert overflow <= 0
+    assert overflow <= 0  # nothing is out of sight
+    assert (tall == drawn) == (width == 360)  # the legend is below
+    assert size >= 90  # per cent: letters can be read
     assert (red < 128) == (scheme == "dark")
 
 

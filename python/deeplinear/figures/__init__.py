@@ -37,6 +37,7 @@ from deeplinear.files import writable_directory, write_file
 __all__ = [
     "FIGURES",
     "caption",
+    "darken",
     "distance",
     "divergence",
     "draw",
@@ -84,7 +85,7 @@ def caption(name: str) -> str:
     return " ".join((text[:1].upper() + text[1:]).split())
 
 
-def svg(dataset: xr.Dataset, name: str, *, dark: bool = False) -> str:
+def svg(dataset: xr.Dataset, name: str, *, dark: bool = False, narrow: bool = False) -> str:
     """Draw a figure as SVG, its text as paths, on a transparent ground.
 
     Parameters
@@ -95,19 +96,19 @@ def svg(dataset: xr.Dataset, name: str, *, dark: bool = False) -> str:
         One of `FIGURES`.
     dark : bool, default False
         Whether it is for a dark page.
+    narrow : bool, default False
+        Whether it is for a phone: half as wide, with the legend below the axes.
 
     Returns
     -------
     str
         The same for the same data.
     """
-    with style():
+    with style(narrow=narrow):
         figure = FIGURES[name](dataset)
-        if dark:
-            darken(figure)
         file = io.StringIO()
         figure.savefig(file, format="svg", metadata=_METADATA["svg"], transparent=True)
-    return file.getvalue()
+    return darken(file.getvalue()) if dark else file.getvalue()
 
 
 def draw(

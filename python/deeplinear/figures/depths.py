@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from deeplinear.figures.style import GREY, WIDTH, band, cut, legend, pens
+from deeplinear.figures.style import GREY, band, cut, legend, panels, pens
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,11 +21,9 @@ def depths(dataset: xr.Dataset) -> Figure:
     Medians over the runs that did not diverge, with 95 % bands; where more than half of them
     diverged there is no point. Dashed: the critical learning rate ``1 / (L a |w*|^(2-2/L))``.
     """
-    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    figure = Figure(figsize=(WIDTH, 3.8), layout="constrained")
-    axes = figure.add_subplot()
+    figure, (axes,) = panels(1, 1, 3.8)
     handles: list[Any] = []
     floor = float(np.finfo(dataset.attrs["dtype"]).eps) ** 2 / 1e6
     for (depth, runs), pen in zip(cut(dataset, "depth").items(), pens(), strict=False):

@@ -10,7 +10,6 @@ import xarray as xr
 from deeplinear.figures.style import (
     COLORS,
     GREY,
-    WIDTH,
     band,
     bound_style,
     cut,
@@ -31,11 +30,9 @@ def depth_scaling(dataset: xr.Dataset) -> Figure:
     A line per depth: medians over the runs that reached a minimizer, with 95 % bands. Dotted: the
     lower bound of every minimizer in the same units, ``2 a / Lambda``.
     """
-    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    figure = Figure(figsize=(WIDTH, 3.8), layout="constrained")
-    axes = figure.add_subplot()
+    figure, (axes,) = panels(1, 1, 3.8)
     handles: list[Any] = []
     for (depth, runs), pen in zip(cut(dataset, "depth").items(), pens(), strict=False):
         cells = cut(runs.isel(run=runs["reached"].values), "scale")

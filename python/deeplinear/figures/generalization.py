@@ -9,7 +9,7 @@ import xarray as xr
 
 from deeplinear.checks import FloatArray
 from deeplinear.figures.statistics import regression_line
-from deeplinear.figures.style import ALPHA, COLORS, WIDTH
+from deeplinear.figures.style import ALPHA, COLORS, legend, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,10 +43,7 @@ def generalization(dataset: xr.Dataset) -> Figure:
     Runs at the smallest learning rate that reached a minimizer. The band is the 95 % confidence
     band of the regression of the logarithm of the gap on that of the sharpness.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
-    axes = figure.add_subplot()
+    figure, (axes,) = panels(1, 1, 3.6)
     sharpness, gap, left_out, rate = gap_and_sharpness(dataset)
     text = "1 run" if left_out == 1 else f"{left_out} runs"
     label = rf"runs at $\eta = {rate:g}$" + (f"\n({text} without a gap)" if left_out else "")
@@ -69,5 +66,5 @@ def generalization(dataset: xr.Dataset) -> Figure:
     axes.set(xscale="log", yscale="log")
     axes.set_xlabel(r"sharpness $S(W)$ at the end")
     axes.set_ylabel("test risk minus risk at the end")
-    figure.legend(loc="outside right upper")
+    legend(figure, None, None)
     return figure

@@ -17,10 +17,10 @@ from deeplinear.figures.style import (
     ALPHA,
     GREY,
     MEDIAN_BAND,
-    WIDTH,
     bound_style,
     cut,
     legend,
+    panels,
     pens,
 )
 
@@ -76,10 +76,8 @@ def _draw_line(axes: Axes, line: _Line, pen: dict[str, Any], label: str) -> Line
 
 
 def _new(ylabel: str) -> tuple[Figure, Axes]:
-    from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
-    axes = figure.add_subplot()
+    figure, (axes,) = panels(1, 1, 3.6)
     axes.set_xlabel("scale of the initial weights")
     axes.set_ylabel(ylabel)
     return figure, axes

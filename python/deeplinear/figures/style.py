@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 WIDTH = 6.3  # inches, of a page's text
+NARROW = 3.5  # inches, of a phone
 # Okabe and Ito's colours, which colour-blind readers tell apart, and markers for grey prints.
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#999999")
 # Later ones are smaller, so that lines that lie on one another all show.
@@ -57,60 +60,60 @@ _STYLE: dict[str, Any] = {
     "savefig.dpi": 200,
 }
 
-#: On a dark page: light ink, and the same hues, lighter where they need it.
-_DARK: dict[str, Any] = {
-    "text.color": "#e8e8e8",
-    "axes.edgecolor": "#c8c8c8",
-    "axes.labelcolor": "#e8e8e8",
-    "xtick.color": "#c8c8c8",
-    "ytick.color": "#c8c8c8",
-    "grid.color": "#3a3a3a",
+#: The ground of a dark page, which fills hollow markers, and the ink on it.
+DARK_GROUND, DARK_INK = "#14171b", "#e8e8e8"
+#: On a dark page: the same hues, lighter where they need it, and a darker grid.
+_ON_DARK = {
+    **{color.lower(): color.lower() for color in COLORS},
+    "#0072b2": "#4aa8e0",
+    "#d55e00": "#ff8640",
+    "#000000": DARK_INK,
+    "#ffffff": DARK_GROUND,
+    GREY: "#b0b0b0",
+    _STYLE["grid.color"]: "#3a3a3a",
 }
-_LIGHTER = {"#0072B2": "#4aa8e0", "#D55E00": "#ff8640", "#000000": "#f0f0f0", GREY: "#b0b0b0"}
+
+_narrow: ContextVar[bool] = ContextVar("_narrow", default=False)
 
 
 @contextmanager
-def style() -> Iterator[None]:
-    """Draw and write figures in this style while the block runs; no global setting changes."""
+def style(*, narrow: bool = False) -> Iterator[None]:
+    """Draw and write figures in this style while the block runs; no global setting changes.
+
+    Parameters
+    ----------
+    narrow : bool, default False
+        Whether they are as wide as a phone, with the legend below the axes.
+    """
     require("A figure", "matplotlib")
     from matplotlib import style as matplotlib_style
 
-    with matplotlib_style.context(["default", _STYLE]):
-        yield
+    before = _narrow.set(narrow)
+    try:
+        with matplotlib_style.context(["default", _STYLE]):
+            yield
+    finally:
+        _narrow.reset(before)
 
 
-def darken(figure: Figure) -> None:
-    """Recolour a figure for a dark page."""
-    from matplotlib.artist import Artist
-    from matplotlib.colors import to_hex
+def darken(svg: str) -> str:
+    """Recolour a figure for a dark page.
 
-    def lighter(color: Any) -> Any:
-        try:
-            return _LIGHTER.get(to_hex(color).upper(), _LIGHTER.get(to_hex(color)))
-        except ValueError:
-            return None
+    Parameters
+    ----------
+    svg : str
+        As matplotlib writes it: black fillings, such as letters, have no colour of their own.
+    """
+    svg = svg.replace("<svg ", f'<svg fill="{DARK_INK}" ', 1)
+    return re.sub(
+        r"(?<=fill: )#[0-9a-f]{6}|(?<=stroke: )#[0-9a-f]{6}", lambda match: _on_dark(match[0]), svg
+    )
 
-    ink = _DARK["text.color"]
-    for artist in figure.findobj(Artist):
-        for part in ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor"):
-            get, put = getattr(artist, f"get_{part}", None), getattr(artist, f"set_{part}", None)
-            if get is None or put is None:
-                continue
-            color = np.asarray(get(), dtype=object)
-            if color.ndim == 2 and len(color) == 1:
-                color = color[0]
-            new = lighter(tuple(color.tolist()) if color.ndim else get())
-            if new is not None:
-                put(new)
-    for axes in figure.axes:
-        axes.set_facecolor("none")
-        axes.grid(color=_DARK["grid.color"])
-        for spine in axes.spines.values():
-            spine.set_color(_DARK["axes.edgecolor"])
-        axes.tick_params(colors=_DARK["xtick.color"], which="both")
-        for text in (axes.title, axes.xaxis.label, axes.yaxis.label):
-            text.set_color(ink)
-    figure.patch.set_alpha(0)
+
+def _on_dark(color: str) -> str:
+    """Return a colour for a dark page; a palette's darkest shade would be that of the ground."""
+    shade = (round(0.65 * int(color[k : k + 2], 16) + 0.35 * 255) for k in (1, 3, 5))
+    return _ON_DARK.get(color) or "#" + "".join(f"{part:02x}" for part in shade)
 
 
 def bound_style(gaps: tuple[float, ...]) -> dict[str, Any]:
@@ -146,7 +149,8 @@ def panels(rows: int, columns: int, height: float) -> tuple[Figure, list[Axes]]:
     """Make a figure of panels."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    width = NARROW if _narrow.get() else WIDTH
+    figure = Figure(figsize=(width, height), layout="constrained")
     return figure, list(np.ravel(figure.subplots(rows, columns)))
 
 
@@ -166,13 +170,38 @@ def band(axes: Axes, x: FloatArray, values: FloatArray, label: str, **pen: Any) 
 MEDIAN_BAND = "95 % interval of the\nmedian over runs"
 
 
-def legend(figure: Figure, handles: list[Any], band_label: str | None = MEDIAN_BAND) -> None:
-    """Put the legend beside the axes, where it covers nothing."""
+def legend(figure: Figure, handles: list[Any] | None, band_label: str | None = MEDIAN_BAND) -> None:
+    """Put the legend beside the axes, or below them, where it covers nothing.
+
+    Its entries are the handles, or what has a label in the axes.
+    """
     from matplotlib.patches import Patch
 
+    if handles is None:
+        handles = figure.axes[0].get_legend_handles_labels()[0]
     if band_label is not None:
         handles = [*handles, Patch(color=GREY, alpha=0.25, linewidth=0, label=band_label)]
-    figure.legend(handles=handles, loc="outside right upper")
+    if _narrow.get():
+        _legend_below(figure, handles)
+    else:
+        figure.legend(handles=handles, loc="outside right upper")
+
+
+def _legend_below(figure: Figure, handles: list[Any]) -> None:
+    """Make the figure higher by the legend, which has two columns where they fit."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
+    width, height = figure.get_size_inches() * figure.dpi
+    for columns in (2, 1):
+        box = figure.legend(
+            handles=handles, loc="outside lower left", ncols=columns, columnspacing=1.2
+        )
+        size = box.get_window_extent(renderer)
+        if size.width <= width or columns == 1:
+            break
+        box.remove()
+    figure.set_size_inches(width / figure.dpi, (height + size.height) / figure.dpi)
 
 
 Draw = Callable[[xr.Dataset], "Figure"]

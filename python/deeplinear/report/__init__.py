@@ -21,6 +21,8 @@ from deeplinear.presets import PRESETS
 __all__ = ["write"]
 
 _TITLE = "Sharpness of deep linear networks: what was claimed, and what was measured"
+# The same as of the style sheet, where a table of rows becomes a list.
+_NARROW, _DARK = "(max-width: 40rem)", "(prefers-color-scheme: dark)"
 
 
 def write(directory: str | os.PathLike[str]) -> Path:
@@ -219,12 +221,17 @@ def _provenance(dataset: xr.Dataset) -> str:
 
 
 def _figure(name: str, dataset: xr.Dataset, figure: str) -> Iterator[str]:
-    light, dark = (_uri(figures.svg(dataset, figure, dark=dark)) for dark in (False, True))
+    wide, narrow = (figures.svg(dataset, figure, narrow=narrow) for narrow in (False, True))
     caption = escape(figures.caption(figure))
-    yield '<figure><div class="box"><picture>'
-    yield f'<source media="(prefers-color-scheme: dark)" srcset="{dark}">'
-    yield f'<img src="{light}" alt="{escape(name)}, {escape(figure)}: {caption}">'
-    yield "</picture></div>"
+    yield "<figure><picture>"
+    for media, svg in (
+        (f"{_NARROW} and {_DARK}", figures.darken(narrow)),
+        (_NARROW, narrow),
+        (_DARK, figures.darken(wide)),
+    ):
+        yield f'<source media="{media}" srcset="{_uri(svg)}">'
+    yield f'<img src="{_uri(wide)}" alt="{escape(name)}, {escape(figure)}: {caption}">'
+    yield "</picture>"
     yield f"<figcaption>{caption}</figcaption></figure>"
 
 
