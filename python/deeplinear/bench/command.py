@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from deeplinear.bench.works import NAMES, Work, make_works
 from deeplinear.checks import one_of, positive_integer
 from deeplinear.files import check_replaceable, writable_file, write_file
 from deeplinear.progress import progress_bar
+from deeplinear.signals import uninterrupted
 
 __all__ = ["Bench"]
 
@@ -91,7 +93,8 @@ class Bench:
             if not complete:
                 break
         if self.json_file is not None:
-            self._write(self.json_file, complete)
+            with uninterrupted() if complete else nullcontext():
+                self._write(self.json_file, complete)
         return complete
 
     def _print_head(self) -> None:
