@@ -170,17 +170,27 @@ def test_data_that_another_process_writes(more, tmp_path, monkeypatch):
         assert shell("", *CURVES, tmp_path).returncode == 0
 
 
-def test_what_a_version_and_a_help_load():
+@pytest.mark.parametrize(
+    ("arguments", "heavy"),
+    [
+        (["--version"], ["numpy", "typer", "xarray"]),
+        (["--help"], ["h5py", "matplotlib", "pandas", "rich", "scipy", "xarray"]),
+    ],
+)
+def test_what_a_version_and_a_help_load(arguments, heavy):
     code = (
         "import atexit, sys\n"
-        "heavy = {'xarray', 'pandas', 'rich', 'matplotlib', 'scipy', 'h5py'}\n"
-        "atexit.register(lambda: print(*heavy & set(sys.modules), file=sys.stderr))\n" + MAIN
+        f"atexit.register(lambda: print(*set({heavy}) & set(sys.modules), file=sys.stderr))\n{MAIN}"
     )
-    for argument in ("--version", "--help"):
-        result = shell("", argument, code=code)
-        assert (result.returncode, result.stderr) == (0, "\n")
+    result = shell("", *arguments, code=code)
+    assert (result.returncode, result.stderr) == (0, "\n")
+
+
+def test_the_version():
     code = "import sys, deeplinear; print('numpy' in sys.modules, deeplinear.__version__)"
     assert shell("", code=code).stdout == f"False {dl.__version__}\n"
+    for arguments in (["--version"], ["--version", "bench"]):
+        assert shell("", *arguments).stdout == f"deeplinear {dl.__version__}\n"
 
 
 def test_names_of_the_package():

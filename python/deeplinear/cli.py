@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from deeplinear.signals import Stop, at_once
-from deeplinear.terminal import Sink, say, standard_streams
+from deeplinear.terminal import Sink, print_version, say, standard_streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,9 @@ def main() -> None:
 
 
 def _status() -> int:
+    if sys.argv[1:] == ["--version"]:  # nothing is loaded for it
+        print_version()
+        return 0
     with at_once():
         app = _load()
     if app is None:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from deeplinear import __version__, presets
+from deeplinear import presets
 from deeplinear.checks import describe, one_of, positive_integer
 from deeplinear.files import check_replaceable, require, user_path, writable_directory
 from deeplinear.options import DTYPES
 from deeplinear.signals import at_once, uninterrupted
-from deeplinear.terminal import say
+from deeplinear.terminal import print_version, say
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -51,7 +51,7 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        print(f"deeplinear {__version__}")
+        print_version()
         raise typer.Exit
 
 

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
-__all__ = ["Sink", "is_terminal", "say", "standard_streams"]
+from deeplinear import __version__
+
+__all__ = ["Sink", "is_terminal", "print_version", "say", "standard_streams"]
 
 
 def is_terminal(stream: object) -> bool:
@@ -26,6 +28,11 @@ def say(sentence: str) -> None:
     if sys.stderr is not None:
         with suppress(OSError, ValueError):
             print(f"deeplinear: {sentence}", file=sys.stderr)
+
+
+def print_version() -> None:
+    """Print the version of the package."""
+    print(f"deeplinear {__version__}")
 
 
 class Sink(io.RawIOBase):
