@@ -39,8 +39,9 @@ __all__ = [
     "theory",
 ]
 
-# The modules whose names are names of the package. Each is imported when one of its names is first
-# asked for: what only shows a version or a help loads neither NumPy nor xarray.
+# The modules whose names are names of the package. All are imported when one of these is first
+# asked for, so that no later call takes longer than the next. What only shows a version or a help
+# asks for none, and loads neither NumPy nor xarray.
 _MODULES = {
     "density": ("SpectralDensity",),
     "dynamics": ("GradientDescent", "GradientFlow"),
@@ -53,18 +54,16 @@ _MODULES = {
     "sweeps": ("sweep",),
     "theory": (),
 }
-_HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 if not TYPE_CHECKING:  # a type checker sees the imports above, and no other names
 
     def __getattr__(name: str) -> object:
-        if name in _MODULES:
-            return import_module(f"{__name__}.{name}")
-        if name not in _HOMES:
+        if name not in _MODULES and name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-        globals()[name] = value
-        return value
+        for module, names in _MODULES.items():
+            home = import_module(f"{__name__}.{module}")
+            globals().update({module: home, **{key: getattr(home, key) for key in names}})
+        return globals()[name]
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *_MODULES, *__all__})
