@@ -269,7 +269,7 @@ def test_errors_use_the_given_name() -> None:
         (np.ones(5), ValueError, "got shape (5,)."),
         (np.ones((9, 2)), ValueError, "got shape (9, 2)."),
         (1.0, ValueError, "got shape ()."),
-        ([[1.0], [1.0, 2.0]], ValueError, "got list of length 2 of unequal shape."),
+        ([[1.0], [1.0, 2.0]], ValueError, "got list of length 2 with rows of unequal shape."),
         (np.ones(9, dtype=bool), TypeError, "got ndarray of shape (9,) with dtype bool."),
         ("weights", TypeError, "got 'weights' with dtype <U7."),
     ],

@@ -280,10 +280,10 @@ Y_TAKES = "y must be a one-dimensional array of finite numbers, shape (n,); got 
             X_TAKES + "ndarray of shape (3, 2) with dtype complex128.",
         ),
         (
-            ONES.astype(object),
+            np.array([[1.0, 2.0], [3.0, "4"], [5.0, 6.0]], object),
             np.ones(3),
             TypeError,
-            X_TAKES + "ndarray of shape (3, 2) with dtype object.",
+            X_TAKES + "'4' at index (1, 1).",
         ),
         (None, np.ones(3), TypeError, X_TAKES + "None with dtype object."),
         (ONES, np.ones((3, 1)), ValueError, Y_TAKES + "shape (3, 1)."),

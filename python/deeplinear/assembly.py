@@ -126,6 +126,7 @@ def keeps_weights(preset: Preset) -> bool:
     return network.parameters * preset.runs <= LARGEST_WEIGHTS
 
 
+@np.errstate(over="ignore", under="ignore")
 def assemble(
     preset: Preset,
     problems: Sequence[Problem],

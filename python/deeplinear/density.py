@@ -7,7 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from deeplinear.checks import FloatArray, finite_array, non_negative_integer, positive
+from deeplinear.checks import (
+    LARGEST_COUNT,
+    FloatArray,
+    finite_array,
+    non_negative_integer,
+    positive,
+)
 
 __all__ = ["SpectralDensity"]
 
@@ -48,8 +54,9 @@ class SpectralDensity:
         TypeError, ValueError
             If the power is not as above.
         """
-        power = non_negative_integer("power", power)
-        mean = float((self.weights * self.nodes**power).sum(axis=1).mean())
+        power = non_negative_integer("power", power, LARGEST_COUNT)
+        with np.errstate(all="ignore"):  # beyond float64 it is infinite
+            mean = float((self.weights * self.nodes**power).sum(axis=1).mean())
         return mean + self.zeros if power == 0 else mean
 
     def density(self, values: npt.ArrayLike, width: float) -> FloatArray:
@@ -75,6 +82,7 @@ class SpectralDensity:
         grid = finite_array("values", values, 1, "(m,)")
         width = positive("width", width)
         nodes, mass = self.nodes.ravel(), self.weights.ravel() / len(self.weights)
-        offsets = (grid[:, None] - nodes) / width
-        bells: FloatArray = np.exp(-0.5 * offsets**2) / (width * np.sqrt(2 * np.pi))
-        return bells @ mass
+        with np.errstate(all="ignore"):  # far from a node its law is zero
+            offsets = (grid[:, None] - nodes) / width
+            bells: FloatArray = np.exp(-0.5 * offsets**2) / (width * np.sqrt(2 * np.pi))
+            return bells @ mass

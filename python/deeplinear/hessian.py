@@ -273,7 +273,7 @@ class Hessian(ABC):
         TypeError, ValueError
             If the weights do not fit the network or are not finite, or an option is not as above.
         """
-        count = min(positive_integer("k", k), self.network.parameters)
+        count = min(positive_integer("k", k, None), self.network.parameters)
         return self._eigenvalues(weights, count, tolerance, which, None, max_products)
 
     def _eigenvalues(
@@ -291,7 +291,7 @@ class Hessian(ABC):
             count,
             one_of("which", which, ("largest", "lowest")) == "largest",
             positive("tolerance", tolerance),
-            min(positive_integer("max_products", max_products), _MOST),
+            min(positive_integer("max_products", max_products, None), _MOST),
             self._direction(start),
         )
         return [
@@ -342,10 +342,8 @@ class Hessian(ABC):
         Of a linear network the vectors lie in the range of the Hessian; the eigenvalue zero of its
         complement is known exactly.
         """
-        count = positive_integer("vectors", vectors)
-        if count > MOST_VECTORS:
-            raise ValueError(f"vectors must be at most {MOST_VECTORS:,}; got {count}.")
-        steps = min(positive_integer("steps", steps), self.network.parameters)
+        count = positive_integer("vectors", vectors, MOST_VECTORS)
+        steps = min(positive_integer("steps", steps, None), self.network.parameters)
         require_memory("the spectral density", self.network, 4.0 * count * steps)
         nodes, mass, zeros = self._at(
             _core.spectral_density,
@@ -367,7 +365,7 @@ class Hessian(ABC):
         Returns
         -------
         scipy.sparse.linalg.LinearOperator, shape (P, P)
-            Real and symmetric.
+            Real and symmetric; it can be pickled, with the weights.
 
         Raises
         ------
@@ -376,14 +374,6 @@ class Hessian(ABC):
         ImportError
             If SciPy is not installed.
         """
-        from scipy.sparse.linalg import LinearOperator
+        from deeplinear.hessian_operator import HessianOperator
 
-        vector, size = self._flatten(weights), self.network.parameters
-
-        def product(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
-            if np.iscomplexobj(x):
-                return product(x.real) + 1j * product(x.imag)
-            direction = np.ascontiguousarray(x.reshape(-1), dtype=np.float64)
-            return _core.hessian_vector_product(self._problem, vector, direction, self.threads)
-
-        return LinearOperator((size, size), matvec=product, rmatvec=product, dtype=np.float64)
+        return HessianOperator(self, self._flatten(weights))

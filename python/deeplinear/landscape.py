@@ -20,7 +20,7 @@ def number_of_threads(threads: object) -> int:
     """Check a number of threads; None stands for as many as there are processors."""
     if threads is None:
         return _core.build_config()["threads"]
-    return min(positive_integer("threads", threads), 1024)
+    return min(positive_integer("threads", threads, None), 1024)
 
 
 #: The largest condition number of C up to which the excess risk in float32 is computed from the

@@ -52,6 +52,7 @@ class Modes:
         return float((s[0] / s[-1]) ** 2) if len(s) else 1.0
 
 
+@np.errstate(over="ignore", under="ignore")
 def modes(X: FloatArray, y: FloatArray) -> Modes:
     """Decompose data; in twice the digits of float64 where these are lost to collinear columns.
 

@@ -30,7 +30,7 @@ def aligned_empty(shape: tuple[int, ...], dtype: npt.DTypeLike = np.float64) -> 
 def aligned_copy(array: npt.NDArray[Any], dtype: npt.DTypeLike = np.float64) -> npt.NDArray[Any]:
     """Return what `astype` does, beginning at a cache line."""
     copy = aligned_empty(array.shape, dtype)
-    with np.errstate(over="ignore"):  # beyond float32 it becomes inf
+    with np.errstate(all="ignore"):  # beyond float32 it becomes inf, or zero
         copy[...] = array
     return copy
 
@@ -83,15 +83,31 @@ def require_memory(what: str, network: Network, numbers: float, itemsize: int = 
     MemoryError
         If there is less memory.
     """
-    needed, free = numbers * itemsize, available_memory()
-    if needed <= free:
-        return
     widths = network.widths
     shape = f"{network.depth} layers, widths up to {max(widths)}, {network.parameters:,} parameters"
-    raise MemoryError(
-        f"network must fit the memory: {what} of {shape} need {_size(needed)}; "
-        f"{_size(free)} are available."
-    )
+    require_free("network must fit the memory", f"{what} of {shape}", numbers, itemsize)
+
+
+def require_free(takes: str, what: str, numbers: float, itemsize: int = 8) -> None:
+    """Refuse work that cannot fit, by the sentence ``takes: what need ...``.
+
+    Parameters
+    ----------
+    takes : str
+        Which argument must fit.
+    what : str
+        What the numbers are.
+    numbers, itemsize
+        As of `require_memory`.
+
+    Raises
+    ------
+    MemoryError
+        If there is less memory.
+    """
+    needed, free = numbers * itemsize, available_memory()
+    if needed > free:
+        raise MemoryError(f"{takes}: {what} need {_size(needed)}; {_size(free)} are available.")
 
 
 def _size(count: float) -> str:

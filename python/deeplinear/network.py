@@ -17,6 +17,8 @@ from deeplinear.checks import (
     one_of,
     positive_integer,
     read_only,
+    real_array,
+    refuse_masked,
 )
 from deeplinear.memory import aligned_copy, aligned_empty, require_memory
 
@@ -37,7 +39,8 @@ class Network:
         ``d_0`` is the number of inputs.
     readout : array_like, shape (d_L,), optional
         The fixed vector ``p`` that is not trained; any finite vector but zero. The theory takes a
-        unit vector. Needed where ``d_L > 1``; None stands for ``p = 1`` where ``d_L = 1``.
+        unit vector. Needed where ``d_L > 1``; where ``d_L = 1`` a number will do, and None stands
+        for ``p = 1``.
     activation : {"identity", "gelu", "tanh", "relu"}
         The function s between the layers, entry by entry. "gelu" is its tanh form, ``z (1 +
         tanh(sqrt(2/pi) (z + 0.044715 z^3))) / 2``; the slope of "relu" at 0 is 0.
@@ -93,9 +96,13 @@ class Network:
         takes = "widths must be a sequence of at least two positive integers, d_0 to d_L"
         if isinstance(widths, (str, bytes)) or not isinstance(widths, Iterable):
             raise TypeError(f"{takes}; got {describe(widths)}.")
-        sizes = tuple(positive_integer(f"widths[{i}]", width) for i, width in enumerate(widths))
-        if sizes and max(sizes) > _LARGEST_WIDTH:
-            raise ValueError(f"widths must be at most {_LARGEST_WIDTH:,}; got {max(sizes):,}.")
+        if getattr(widths, "ndim", None) == 0:
+            raise TypeError(f"{takes}; got {describe(widths)}.")
+        refuse_masked("widths", widths)
+        sizes = tuple(
+            positive_integer(f"widths[{i}]", width, _LARGEST_WIDTH)
+            for i, width in enumerate(widths)
+        )
         if len(sizes) < 2:
             raise ValueError(f"{takes}; got {len(sizes)}.")
         activation = one_of("activation", activation, ACTIVATIONS)
@@ -103,7 +110,10 @@ class Network:
         last = sizes[-1]
         vector = None
         if readout is not None:
-            vector = read_only(finite_array("readout", readout, 1, f"({last},)"))
+            # Files hold a vector of one entry as a number.
+            single = isinstance(readout, (int, float)) or getattr(readout, "ndim", None) == 0
+            ndim = 0 if single and last == 1 else 1
+            vector = read_only(finite_array("readout", readout, ndim, f"({last},)").reshape(-1))
             if len(vector) != last:
                 raise ValueError(
                     f"readout must have as many entries as the last width, {last}; "
@@ -223,6 +233,8 @@ class Network:
         for layer, shape in zip(given, self.shapes, strict=True):
             if not isinstance(layer, np.ndarray) or layer.base is not whole:
                 return None
+            if isinstance(layer, np.ma.MaskedArray):
+                return None
             if layer.dtype != np.float64 or layer.shape != shape or not layer.flags.c_contiguous:
                 return None
             if layer.ctypes.data != origin + offset * layer.itemsize:
@@ -252,19 +264,19 @@ class Network:
     def _concatenate(self, given: list[npt.ArrayLike]) -> FloatArray | None:
         """Put layers that fit into one vector; None where one of them doesn't."""
         try:
-            layers = [np.asarray(value) for value in given]
-        except ValueError:
+            layers = [real_array("", "", value) for value in given]
+        except (TypeError, ValueError):
             return None
         leading = layers[0].shape[:-2]
         for layer, shape in zip(layers, self.shapes, strict=True):
-            if layer.dtype.kind not in "biuf" or layer.shape != leading + shape:
+            if layer.shape != leading + shape:
                 return None
         if not layers[0].size:
             return None
         runs = math.prod(leading)
         require_memory("a copy of the weights", self, float(runs) * self.parameters)
         rows = [layer.reshape(*leading, -1) for layer in layers]
-        with np.errstate(over="ignore"):  # a long double beyond float64 becomes inf
+        with np.errstate(all="ignore"):  # a long double beyond float64 becomes inf
             vector = aligned_empty((*leading, self.parameters))
             np.concatenate(rows, axis=-1, out=vector, casting="unsafe")
         return vector if all_finite(vector) else None
@@ -290,11 +302,8 @@ class Network:
             If the last axis does not have P entries.
         """
         takes = f"vector must be an array of numbers, shape (..., {self.parameters})"
-        try:
-            array = np.asarray(vector)
-        except ValueError:
-            raise ValueError(f"{takes}; got {describe(vector)} of unequal shape.") from None
-        if array.dtype.kind not in "iuf":
+        array = real_array("vector", takes, vector)
+        if array.dtype.kind == "b":
             raise TypeError(f"{takes}; got {describe(vector)} with dtype {array.dtype}.")
         if array.ndim == 0 or array.shape[-1] != self.parameters:
             raise ValueError(f"{takes}; got shape {array.shape}.")

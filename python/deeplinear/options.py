@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from deeplinear.checks import (
+    LARGEST_COUNT,
     describe,
     instance_of,
     non_negative,
@@ -33,7 +34,7 @@ RECORDABLE: dict[str, tuple[str, str | None]] = {
 
 ENGINES = ("auto", "ensemble", "wide")
 DTYPES = ("float64", "float32")
-LARGEST_STEPS = 2**53  # counted exactly in float64
+LARGEST_STEPS = LARGEST_COUNT
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,7 @@ def check_options(
             raise ValueError(
                 f"time must be None for gradient descent, which takes steps; got {describe(time)}."
             )
-        horizon: float = positive_integer("steps", steps)
-        if horizon > LARGEST_STEPS:
-            raise ValueError(f"steps must be at most 2^53; got {steps}.")
+        horizon: float = positive_integer("steps", steps, LARGEST_STEPS)
     elif isinstance(dynamics, GradientFlow):
         if steps is not None:
             raise ValueError(
@@ -131,7 +130,12 @@ def _check_every(dynamics: Dynamics, every: object) -> float:
         )
     if method in ("dopri5", ("dopri5",)):
         return positive("every", every)
-    return positive_integer("every", every)
+    return steps_between("every", every)
+
+
+def steps_between(name: str, value: object) -> int:
+    """Take a number of steps between two records; beyond the longest run there are two."""
+    return min(positive_integer(name, value, None), LARGEST_STEPS)
 
 
 def check_dtype(dtype: object) -> str:

@@ -180,6 +180,7 @@ class SpectralData(Data):
             for condition, end in product(self._conditions, self._ends)
         ]
 
+    @np.errstate(over="ignore", under="ignore")
     def _regression(self, Q: FloatArray, V: FloatArray, condition: float, end: str) -> Regression:
         eigenvalues = condition ** -np.linspace(1, 0, self.d)  # (d,), ascending to exactly 1
         k = self.d - 1 if end == "top" else 0

@@ -17,6 +17,7 @@ from deeplinear.checks import (
     read_only,
 )
 from deeplinear.least_squares import WELL_CONDITIONED, Modes, modes
+from deeplinear.memory import require_free
 
 # Squares and quotients of data within these magnitudes neither overflow nor underflow.
 _SMALLEST, _LARGEST = 1e-60, 1e60
@@ -129,11 +130,13 @@ class Regression:
         return int(self.X.shape[1])
 
     @cached_property
+    @np.errstate(over="ignore", under="ignore")
     def covariance(self) -> FloatArray:
         """``C = X^T X / n``, shape (d, d)."""
         return read_only(self.X.T @ self.X / self.n)
 
     @cached_property
+    @np.errstate(over="ignore", under="ignore")
     def cross_covariance(self) -> FloatArray:
         """``b = X^T y / n``, shape (d,)."""
         return read_only(self.X.T @ self.y / self.n)
@@ -165,6 +168,7 @@ class Regression:
         return self._modes.minimum_risk
 
     @cached_property
+    @np.errstate(over="ignore", under="ignore")
     def _factor(self) -> tuple[FloatArray, FloatArray]:
         """``F = diag(s) V^T / sqrt(n)`` (r, d) and ``U^T y / sqrt(n)`` (r,), one zero row at least.
 
@@ -176,6 +180,7 @@ class Regression:
         return found.singular_values[:, None] * found.right / root, found.target / root
 
     @cached_property
+    @np.errstate(over="ignore", under="ignore")
     def _test_factor(self) -> tuple[FloatArray, FloatArray, float]:
         """F_t, c_t and r with the test risk ``|F_t w - c_t|^2 + r``, of d rows at most."""
         assert self.X_test is not None
@@ -188,6 +193,7 @@ class Regression:
         return R[:d, :d].copy(), R[:d, d].copy(), float(R[d, d] ** 2)
 
     @cached_property
+    @np.errstate(over="ignore", under="ignore")
     def _excess_of_zero(self) -> float:
         """``R(0) - R(w*) = w*^T C w*``."""
         if self._by_modes:
@@ -211,6 +217,7 @@ class Regression:
         return self._condition > WELL_CONDITIONED
 
     @cached_property
+    @np.errstate(over="ignore", under="ignore")
     def test_covariance(self) -> FloatArray | None:
         """``C_test``, the covariance of the test inputs, shape (d, d); None without test data."""
         if self.X_test is None:
@@ -218,6 +225,7 @@ class Regression:
         return read_only(self.X_test.T @ self.X_test / len(self.X_test))
 
     @cached_property
+    @np.errstate(over="ignore", under="ignore")
     def test_cross_covariance(self) -> FloatArray | None:
         """``b_test = X_test^T y_test / m``, shape (d,); None without test data."""
         if self.X_test is None or self.y_test is None:
@@ -225,6 +233,7 @@ class Regression:
         return read_only(self.X_test.T @ self.y_test / len(self.X_test))
 
     @cached_property
+    @np.errstate(over="ignore", under="ignore")
     def test_risk_at_minimizer(self) -> float | None:
         """Mean squared error of the minimizer on the test data; None without test data."""
         if self.X_test is None or self.y_test is None:
@@ -232,6 +241,7 @@ class Regression:
         return float(np.mean((self.y_test - self.X_test @ self.minimizer) ** 2))
 
     @cached_property
+    @np.errstate(over="ignore", under="ignore")
     def test_gradient_half(self) -> FloatArray | None:
         """``C_test w* - b_test``, half the test risk's gradient at ``w*``, shape (d,), or None."""
         if self.X_test is None or self.y_test is None:
@@ -250,6 +260,7 @@ class Regression:
             )
         return maps
 
+    @np.errstate(over="ignore", under="ignore")
     def risk(self, w: npt.ArrayLike) -> float | FloatArray:
         """Risk of end-to-end maps, ``R(w) = R(w*) + (w - w*)^T C (w - w*)``.
 
@@ -276,6 +287,7 @@ class Regression:
         values = self.minimum_risk + (errors**2).sum(axis=-1) / self.n
         return values if values.ndim else float(values)
 
+    @np.errstate(over="ignore", under="ignore")
     def test_risk(self, w: npt.ArrayLike) -> float | FloatArray:
         """Mean squared error of end-to-end maps on the test data.
 
@@ -301,6 +313,7 @@ class Regression:
         return values if values.ndim else float(values)
 
 
+@np.errstate(over="ignore", under="ignore")
 def gaussian_regression(
     n: int = 50, d: int = 5, noise: float = 1.0, seed: int = 0, n_test: int | None = None
 ) -> Regression:
@@ -334,6 +347,8 @@ def gaussian_regression(
     ------
     TypeError, ValueError
         If an argument is not as above, or if the minimizer is zero and cannot be scaled.
+    MemoryError
+        If the data do not fit the memory.
 
     Notes
     -----
@@ -345,6 +360,10 @@ def gaussian_regression(
     noise = non_negative("noise", noise)
     seed = non_negative_integer("seed", seed)
     n_test = n if n_test is None else positive_integer("n_test", n_test)
+    what = f"{n:,} and {n_test:,} samples of {d:,} inputs"
+    require_free(
+        "n, n_test and d must give data that fit the memory", what, (n + n_test) * (d + 1.0)
+    )
 
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((n, d))

@@ -51,6 +51,7 @@ def _power(norm: float, depth: int) -> float:
     return float(norm ** (2 - 2 / depth))
 
 
+@np.errstate(over="ignore", under="ignore")
 def curvature_along_minimizer(regression: Regression) -> float:
     """Curvature of the data along the minimizer, ``a = v^T C v`` with ``v = w* / |w*|``.
 
@@ -72,6 +73,7 @@ def curvature_along_minimizer(regression: Regression) -> float:
     return float(v @ regression.covariance @ v)
 
 
+@np.errstate(over="ignore", under="ignore")
 def sharpness_lower_bound(regression: Regression, depth: int) -> float:
     """Lower bound on the sharpness of every minimizer, ``2 L a |w*|^(2-2/L)``.
 
@@ -92,6 +94,7 @@ def sharpness_lower_bound(regression: Regression, depth: int) -> float:
     return 2 * depth * curvature_along_minimizer(regression) * _power(norm, depth)
 
 
+@np.errstate(over="ignore", under="ignore")
 def sharpness_upper_bound(regression: Regression, depth: int) -> float:
     """Upper bound on the sharpness of the flattest minimizer.
 
@@ -116,6 +119,7 @@ def sharpness_upper_bound(regression: Regression, depth: int) -> float:
     return 2 * _power(norm, depth) * math.sqrt(depth * (largest**2 + (depth - 1) * a**2))
 
 
+@np.errstate(over="ignore", under="ignore")
 def aligned_sharpness(regression: Regression, depth: int) -> float:
     """Exact sharpness of the aligned rank-one minimizer.
 
@@ -147,6 +151,7 @@ def aligned_sharpness(regression: Regression, depth: int) -> float:
     return 2 * _power(norm, depth) * float(largest)
 
 
+@np.errstate(over="ignore", under="ignore")
 def small_scale_sharpness_bound(regression: Regression, depth: int) -> float:
     """Bound on the sharpness that gradient flow ends at, ``8 L Lambda |w*|^(2-2/L)``.
 
@@ -189,6 +194,7 @@ def critical_learning_rate(regression: Regression, depth: int) -> float:
     return 2 / sharpness_lower_bound(regression, depth)
 
 
+@np.errstate(over="ignore", under="ignore")
 def aligned_minimizer(network: Network, regression: Regression) -> list[FloatArray]:
     """Weights of a minimizer whose layers have rank one, equal norm and aligned singular vectors.
 

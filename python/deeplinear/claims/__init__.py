@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
+import numpy as np
 import xarray as xr
 
 from deeplinear.claims.descent import (
@@ -56,6 +57,7 @@ CLAIMS: Mapping[int, str] = MappingProxyType(
 )
 
 
+@np.errstate(over="ignore", under="ignore")
 def rows(dataset: xr.Dataset) -> list[Row]:
     """Hold an experiment against what is claimed.
 

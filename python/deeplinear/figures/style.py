@@ -90,7 +90,10 @@ def style(*, narrow: bool = False) -> Iterator[None]:
 
     before = _narrow.set(narrow)
     try:
-        with matplotlib_style.context(["default", _STYLE]):
+        with (
+            matplotlib_style.context(["default", _STYLE]),
+            np.errstate(over="ignore", under="ignore"),
+        ):
             yield
     finally:
         _narrow.reset(before)

@@ -1,0 +1,54 @@
+"""The Hessian as an operator of SciPy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse.linalg import LinearOperator
+
+from deeplinear import _core
+from deeplinear.checks import FloatArray, real_array
+
+if TYPE_CHECKING:
+    from deeplinear.hessian import Hessian
+
+__all__ = ["HessianOperator"]
+
+
+class HessianOperator(LinearOperator):  # type: ignore[misc]  # SciPy ships no types
+    """The Hessian H of a landscape at fixed weights, of shape (P, P), real and symmetric.
+
+    Made by `Landscape.hessian_operator`. It can be pickled, with the weights.
+    """
+
+    def __init__(self, landscape: Hessian, vector: FloatArray) -> None:
+        size = landscape.network.parameters
+        super().__init__(np.dtype(np.float64), (size, size))
+        self._landscape = landscape
+        self._vector = np.require(vector, np.float64, ("C", "ALIGNED"))
+
+    def __reduce__(self) -> tuple[type[HessianOperator], tuple[Hessian, FloatArray]]:
+        return type(self), (self._landscape, self._vector)
+
+    def _matvec(self, x: npt.NDArray[np.number]) -> npt.NDArray[np.number]:
+        if np.iscomplexobj(x):
+            product: npt.NDArray[np.number] = self._matvec(x.real) + 1j * self._matvec(x.imag)
+            return product
+        array = real_array("x", "x must be an array of numbers", x)
+        with np.errstate(all="ignore"):  # a long double beyond float64 becomes inf
+            direction = np.require(array.reshape(-1), np.float64, ("C", "ALIGNED"))
+        landscape = self._landscape
+        return _core.hessian_vector_product(
+            landscape._problem, self._vector, direction, landscape.threads
+        )
+
+    def _rmatvec(self, x: npt.NDArray[np.number]) -> npt.NDArray[np.number]:
+        return self._matvec(x)
+
+    def _adjoint(self) -> HessianOperator:
+        return self
+
+    def _transpose(self) -> HessianOperator:
+        return self
