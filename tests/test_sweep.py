@@ -50,7 +50,7 @@ def check(
     sizes = {name: len(values) for name, values in axes.items()} | {"seed": len(numbers)}
     assert {name: dataset.sizes[name] for name in sizes} == sizes
     assert "run" not in dataset.dims
-    assert dataset["seed"].values.tolist() == numbers
+    assert [int(seed) for seed in dataset["seed"].values] == numbers
     for name, values in axes.items():
         assert dataset[name].values.tolist() == list(values)
     assert set(dataset["status"].dims) == set(sizes)

@@ -1,11 +1,11 @@
 """Laws of the initial weights.
 
 A field that takes a number also takes a sequence of them, which a sweep turns into a dimension; to
-`sample`, the field must hold one number.
+`sample`, the field must hold one number. A law of your own is a subclass of `Initialization`.
 
-Every law draws from one stream that the seed alone decides: standard normal numbers, layers first
-to last, each row by row. So the same seed at two scales gives the same normal draws, and a run
-does not depend on the runs around it. The stream is a child of the seed's
+The laws of this module draw from one stream that the seed alone decides: standard normal numbers,
+layers first to last, each row by row. So the same seed at two scales gives the same normal draws,
+and a run does not depend on the runs around it. The stream is a child of the seed's
 (`numpy.random.SeedSequence` with ``spawn_key=(0,)``): weights and data of the same seed are
 independent.
 """
@@ -35,8 +35,28 @@ __all__ = ["Gaussian", "Identity", "Initialization", "Orthogonal", "Residual"]
 
 
 class Initialization(ABC):
-    """A law of the initial weights: a frozen dataclass with a `sample` method."""
+    """A law of the initial weights: a subclass with a `sample` method.
 
+    Of a frozen dataclass, a field that holds a sequence of numbers or texts becomes a dimension of
+    a sweep, which calls `sample` on a copy that holds one of them. Any other class has no such
+    fields. Results name the law by its ``repr``.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> import numpy as np
+    >>> @dataclass(frozen=True)
+    ... class Uniform(Initialization):
+    ...     width: float
+    ...
+    ...     def sample(self, network, seed):
+    ...         rng = np.random.default_rng(seed)
+    ...         return [rng.uniform(-self.width, self.width, shape) for shape in network.shapes]
+    >>> [layer.shape for layer in Uniform(0.5).sample(Network((3, 4, 1)), seed=0)]
+    [(4, 3), (1, 4)]
+    """
+
+    @abstractmethod
     def sample(self, network: Network, seed: int) -> list[FloatArray]:
         """Draw the weights of one run.
 
@@ -59,13 +79,24 @@ class Initialization(ABC):
         ValueError
             If `seed` is negative, or a field holds a sequence.
         """
+
+    def __repr__(self) -> str:
+        fields = (f"{name}={value!r}" for name, value in vars(self).items() if name[:1] != "_")
+        return f"{type(self).__qualname__}({', '.join(fields)})"
+
+
+class _FromNormals(Initialization):
+    """A law that turns standard normal layers into weights, in place."""
+
+    def sample(self, network: Network, seed: int) -> list[FloatArray]:
         instance_of("network", network, Network)
         require_memory("weights", network, network.parameters)
         vector = aligned_empty((network.parameters,))
-        self.draw(network, seed, vector)
+        self._fill(network, seed, vector)
         return network.unflatten(vector)
 
-    def draw(self, network: Network, seed: int, vector: FloatArray) -> None:
+    @np.errstate(over="ignore", under="ignore")
+    def _fill(self, network: Network, seed: int, vector: FloatArray) -> None:
         """Fill a vector (P,) with the weights that `sample` draws."""
         sequence = np.random.SeedSequence(non_negative_integer("seed", seed), spawn_key=(0,))
         np.random.default_rng(sequence).standard_normal(out=vector)
@@ -77,7 +108,37 @@ class Initialization(ABC):
         """Turn a standard normal layer, shape (d_k, d_{k-1}), into weights, in place."""
 
 
-class _Scaled(Initialization):
+def fill(law: Initialization, network: Network, seed: int, vector: FloatArray) -> None:
+    """Fill a vector (P,) with the weights that ``law.sample(network, seed)`` draws.
+
+    Parameters
+    ----------
+    law : Initialization
+        Laws of this module write into the vector; what `sample` of another returns is checked.
+    network, seed
+        As of `Initialization.sample`.
+    vector : ndarray, shape (P,)
+        What is filled.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If what `sample` returns does not fit the network, or is not finite.
+    """
+    if isinstance(law, _FromNormals) and type(law).sample is _FromNormals.sample:
+        law._fill(network, seed, vector)
+        return
+    name = f"the return value of {type(law).__name__}.sample"
+    weights = network.flatten(law.sample(network, seed), name, copy=False)
+    if weights.ndim != 1:
+        raise ValueError(
+            f"{name} must be the weights of one run, without leading axes; "
+            f"got leading axes {weights.shape[:-1]}."
+        )
+    vector[:] = weights
+
+
+class _Scaled(_FromNormals):
     """A law with one scale."""
 
     scale: Numbers
@@ -132,7 +193,7 @@ class Residual(_Scaled):
 
 
 @dataclass(frozen=True)
-class Identity(Initialization):
+class Identity(_FromNormals):
     """Every layer the identity: ones on the main diagonal, zeros elsewhere. Nothing is random."""
 
     def _transform(self, network: Network, layer: FloatArray) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import replace
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import fields, replace
 from itertools import product
 from math import prod
 from typing import Any
@@ -16,18 +16,31 @@ from deeplinear.checks import (
     FloatArray,
     describe,
     instance_of,
+    is_sequence,
     non_negative_integer,
+    positive_integer,
+    refuse_masked,
     sequence_fields,
 )
-from deeplinear.dynamics import Dynamics
-from deeplinear.init import Initialization
+from deeplinear.dynamics import Dynamics, GradientDescent, GradientFlow
+from deeplinear.init import Initialization, fill
 from deeplinear.landscape import Landscape
 from deeplinear.memory import aligned_empty, require_memory
-from deeplinear.options import Options, check_options
+from deeplinear.options import RECORDABLE, Options, check_options
 from deeplinear.progress import Update, progress_bar
 from deeplinear.simulation import Interrupted, RunSettings, add_accuracy, run_ensemble
 
 __all__ = ["sweep"]
+
+#: Seeds are written as decimal text, which Python does up to some 4,000 digits.
+_LARGEST_SEED = 2**1024 - 1
+#: What else results name: a field that an initialization sweeps has another name.
+_TAKEN = {
+    *("seed", "run", "time", "layer", "pair", "parameter", "weights", "status", "last_step"),
+    *("out_of_range_layer", "network", "engine"),
+    *RECORDABLE,
+    *(field.name for kind in (GradientDescent, GradientFlow) for field in fields(kind)),
+}
 
 
 def sweep(
@@ -35,7 +48,7 @@ def sweep(
     init: Initialization,
     dynamics: Dynamics,
     *,
-    seeds: int | Sequence[int],
+    seeds: int | Sequence[int] | npt.NDArray[Any] | xr.DataArray,
     steps: int | None = None,
     time: float | None = None,
     record: Sequence[str] | None = None,
@@ -57,11 +70,12 @@ def sweep(
     landscape : Landscape
         The network and its data.
     init : Initialization
-        Such as ``dl.init.Gaussian([0.25, 0.5])``.
+        Such as ``dl.init.Gaussian([0.25, 0.5])``, or a law of your own.
     dynamics : GradientDescent or GradientFlow
         Such as ``dl.GradientDescent([0.02, 0.1])``.
     seeds : int or sequence of int
-        The seeds, zero or above and different; n stands for 0..n-1.
+        The seeds, zero or above and different; n stands for 0..n-1. The coordinate ``seed`` of
+        other results is one too.
     every : int or float or None, default None
         As of `simulate`; None records the start and the end.
     progress : bool or callable, default True
@@ -72,12 +86,17 @@ def sweep(
     Returns
     -------
     xarray.Dataset
-        As of `simulate`, with the swept fields and ``seed`` as dimensions in place of ``run``.
+        As of `simulate`, with the swept fields and ``seed`` as dimensions in place of ``run``. The
+        attribute ``initialization`` is the ``repr`` of `init`. Where a seed is 2^64 or more, which
+        no integer of a file holds, all seeds are decimal text.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as above; before any work starts.
+        If an argument is not as above, or what the ``sample`` of a law of your own returns does not
+        fit the network or is not finite; before any run starts.
+    MemoryError
+        As of `simulate`.
     Interrupted
         On Ctrl-C, a `KeyboardInterrupt` whose ``dataset`` has the finished runs along ``run``,
         with their swept fields and seeds as coordinates.
@@ -95,10 +114,10 @@ def sweep(
         threads=threads,
         engine=engine,
     )
-    swept = {**sequence_fields(init), **sequence_fields(dynamics), "seed": _check_seeds(seeds)}
+    swept = {**_fields_of(init), **sequence_fields(dynamics), "seed": _check_seeds(seeds)}
     _require_memory(landscape, prod(len(values) for values in swept.values()))
     for name, values in swept.items():
-        if len(set(values)) < len(values):
+        if not isinstance(values, range) and len(set(values)) < len(values):
             twice = next(value for i, value in enumerate(values) if value in values[:i])
             raise ValueError(
                 f"{'seeds' if name == 'seed' else name} must be different values; "
@@ -155,27 +174,54 @@ def _described(dataset: xr.Dataset, init: Initialization) -> xr.Dataset:
     return dataset.assign_attrs(initialization=repr(init))
 
 
+def _fields_of(init: Initialization) -> dict[str, tuple[Any, ...]]:
+    """Return the fields of an initialization that are swept; their names must be free."""
+    swept = sequence_fields(init)
+    for name in swept:
+        if name in _TAKEN:
+            raise ValueError(
+                f"init must not sweep a field of the name {name!r}, which results have already."
+            )
+    return swept
+
+
 def _check_seeds(seeds: object) -> Sequence[int]:
     takes = "seeds must be a positive integer or a non-empty sequence of non-negative integers"
     if isinstance(seeds, (str, bytes, bool, float)):
         raise TypeError(f"{takes}; got {describe(seeds)}.")
     values: Sequence[int]
-    if isinstance(seeds, Sequence) or (isinstance(seeds, np.ndarray) and seeds.ndim == 1):
-        values = tuple(non_negative_integer(f"seeds[{i}]", s) for i, s in enumerate(seeds))
+    if isinstance(seeds, range):
+        values = seeds
+        if seeds:
+            positive_integer("the number of seeds", (seeds[-1] - seeds[0]) // seeds.step + 1)
+            for end in (seeds[0], seeds[-1]):
+                non_negative_integer("seeds", end, _LARGEST_SEED)
+    elif isinstance(seeds, Sequence) or is_sequence(seeds):
+        refuse_masked("seeds", seeds)
+        entries: Iterable[object] = seeds  # type: ignore[assignment]
+        values = tuple(_seed(f"seeds[{i}]", entry) for i, entry in enumerate(entries))
     else:
-        values = range(non_negative_integer("seeds", seeds))
+        values = range(positive_integer("seeds", seeds))
     if not values:
         raise ValueError(f"{takes}; got {describe(seeds)}.")
     return values
 
 
+def _seed(name: str, value: object) -> int:
+    """Take a seed, also as the decimal text that results have for large ones."""
+    text = value.item() if getattr(value, "ndim", None) == 0 else value  # type: ignore[attr-defined]
+    if isinstance(text, str) and len(text) <= 309 and text.isascii() and text.isdecimal():
+        value = int(text)
+    return non_negative_integer(name, value, _LARGEST_SEED)
+
+
 def _labels(values: Sequence[Any]) -> npt.NDArray[Any]:
-    """Return values as a coordinate: integers exactly, however large."""
-    if all(isinstance(value, int) for value in values):
+    """Return values as a coordinate that files hold: integers beyond 64 bits as decimal text."""
+    if all(isinstance(value, int) and not isinstance(value, bool) for value in values):
         largest = max(values)
-        return np.array(
-            values, np.int64 if largest < 2**63 else np.uint64 if largest < 2**64 else object
-        )
+        if largest >= 2**64 or min(values) < -(2**63):
+            return np.array([str(value) for value in values])
+        return np.array(values, np.int64 if largest < 2**63 else np.uint64)
     return np.array(values)
 
 
@@ -186,7 +232,8 @@ def _require_memory(landscape: Landscape, runs: int) -> None:
 
 def _of_cell(configuration: Any, cell: dict[str, Any]) -> Any:
     """Put a cell's values in place of the sequences of a configuration."""
-    return replace(configuration, **{name: cell[name] for name in sequence_fields(configuration)})
+    swept = {name: cell[name] for name in sequence_fields(configuration)}
+    return replace(configuration, **swept) if swept else configuration
 
 
 def _settings(dynamics: Dynamics, cell: dict[str, Any]) -> RunSettings:
@@ -205,7 +252,7 @@ def _initial_weights(
         if key in drawn:
             row[:] = drawn[key]
         else:
-            _of_cell(init, cell).draw(network, cell["seed"], row)
+            fill(_of_cell(init, cell), network, cell["seed"], row)
             drawn[key] = row
     return vectors
 
@@ -249,7 +296,15 @@ def _run(
 def _join(parts: list[xr.Dataset]) -> xr.Dataset:
     if len(parts) == 1:
         return parts[0]
-    whole = xr.concat(parts, dim="run", join="exact", combine_attrs="drop_conflicts")
+    whole = xr.concat(
+        parts,
+        dim="run",
+        data_vars="all",
+        coords="different",  # the engine may be
+        compat="equals",
+        join="exact",
+        combine_attrs="drop_conflicts",
+    )
     add_accuracy(whole, parts)
     return whole
 
@@ -263,7 +318,9 @@ def _unstack(dataset: xr.Dataset, swept: dict[str, Sequence[Any]]) -> xr.Dataset
         values = variable.values.reshape(sizes + variable.shape[1:])
         variables[name] = (dims, values, variable.attrs)
     coords: dict[Hashable, Any] = {name: _labels(values) for name, values in swept.items()}
-    coords |= {name: c for name, c in dataset.coords.items() if "run" not in c.dims}
-    layer = dataset.coords["out_of_range_layer"]
-    coords[layer.name] = (tuple(swept), layer.values.reshape(sizes), layer.attrs)
+    for name, c in dataset.coords.items():
+        if "run" not in c.dims:
+            coords[name] = c
+        elif name != "run" and name not in swept:
+            coords[name] = (tuple(swept), c.values.reshape(sizes), c.attrs)
     return xr.Dataset(variables, coords=coords, attrs=dataset.attrs)
