@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -493,7 +494,7 @@ def test_what_is_recorded_by_default(activation: str) -> None:
     dataset = dl.simulate(problem.landscape, problem.weights, descent, steps=2)
     assert set(dataset.data_vars) == always | default
     assert dataset["step"].values.tolist() == [0, 1, 2]
-    assert dataset.attrs["activation"] == activation
+    assert json.loads(dataset.network.item())["activation"] == activation
     swept = dl.sweep(problem.landscape, dl.init.Gaussian(0.5), descent, seeds=2, steps=2)
     assert set(swept.data_vars) == always | default
 
@@ -542,7 +543,7 @@ def test_a_sweep_is_its_runs(activation: str) -> None:
         seeds=3,
         **arguments,
     )
-    assert swept.attrs["activation"] == activation
+    assert json.loads(swept.network.item())["activation"] == activation
     for scale, rate, seed in [(0.5, 0.01, 0), (1.0, 0.1, 2), (2.0, 0.1, 1)]:
         weights = dl.init.Gaussian(scale).sample(problem.network, seed)
         alone = dl.simulate(

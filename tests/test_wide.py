@@ -157,7 +157,7 @@ def test_fixed_steps(widths: tuple[int, ...], readout: str) -> None:
             every = dtype == "float64" and method == "descent"
             for steps in range(1, STEPS + 1) if every else (3, STEPS):
                 result = simulate(problem, method, step, steps, dtype=dtype)
-                assert result.attrs["engine"] == "wide"
+                assert result.engine.item() == "wide"
                 assert result.status.item() == "completed"
                 assert result.last_step.item() == steps
                 assert result.weights.dtype == dtype
@@ -167,7 +167,7 @@ def test_fixed_steps(widths: tuple[int, ...], readout: str) -> None:
         for dtype in DTYPES[: 2 if widths in SHAPES[:3] else 1]:
             wide = simulate(problem, method, step, STEPS, dtype=dtype)
             narrow = simulate(problem, method, step, STEPS, dtype=dtype, engine="ensemble")
-            assert narrow.attrs["engine"] == "ensemble"
+            assert narrow.engine.item() == "ensemble"
             error = relative_error(wide.weights.values, narrow.weights.values)
             assert error <= 2 * rounding(dtype, STEPS, stages), (method, dtype)
 
@@ -581,7 +581,7 @@ def test_the_engine_is_chosen_by_the_network_alone() -> None:
             result = dl.simulate(
                 problem.landscape, weights, dl.GradientDescent(1e-3), steps=1, every=None
             )
-            assert result.attrs["engine"] == name
+            assert result.engine.item() == name
 
 
 def test_a_sweep_on_the_wide_engine() -> None:
@@ -597,7 +597,7 @@ def test_a_sweep_on_the_wide_engine() -> None:
         progress=False,
         threads=3,
     )
-    assert result.attrs["engine"] == "wide"
+    assert result.engine.item() == "wide"
     for scale in (0.1, 0.4):
         for rate in (0.001, 0.002):
             weights = dl.init.Residual(scale).sample(problem.network, 1)
@@ -610,7 +610,7 @@ def test_a_sweep_on_the_wide_engine() -> None:
 def test_the_samples_have_no_wide_engine() -> None:
     problem = replace(problem_of((3, 4, 3, 1)), samples=True)
     result = dl.simulate(problem.landscape, problem.weights, dl.GradientDescent(0.01), steps=2)
-    assert result.attrs["engine"] == "ensemble"
+    assert result.engine.item() == "ensemble"
     with pytest.raises(ValueError, match="engine"):
         simulate(problem, "descent", 0.01, 2)
 

@@ -265,7 +265,8 @@ def _train(
 def _settings(preset: Preset, text: str, threads: int | None, dtype: str) -> dict[str, Any]:
     """Every setting, as text and numbers that netCDF holds."""
     build = _core.build_config()
-    network = preset.network.network(preset.data.d, preset.network.depths[0], preset.seed)
+    # of networks of all depths
+    readout = preset.network.network(preset.data.d, 1, preset.seed).readout_vector
     return {
         "experiment": preset.name,
         "title": preset.title,
@@ -274,7 +275,7 @@ def _settings(preset: Preset, text: str, threads: int | None, dtype: str) -> dic
         "d": preset.data.d,
         "network": preset.network.kind,
         "activation": preset.network.activation,
-        "readout": network.readout_vector,
+        "readout": readout if len(readout) > 1 else readout.item(),  # as it comes from a file
         "init": type(preset.init).__name__,
         "record": " ".join(preset.record),
         "figures": " ".join(preset.figures),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -116,6 +117,13 @@ def simulate(
         W_L^T p`` it was, 0 where there is none; ``last_step`` (run), the steps taken. The records
         of a diverged run are NaN from there on; those of a converged run keep their last value.
 
+        Two coordinates without a dimension, which `xarray.concat` keeps apart where they differ:
+        ``network``, of which ``Network(**json.loads(dataset.network.item()))`` makes the network
+        again, and ``engine``, the one that was taken. Attributes are the other arguments and the
+        build; of results of several calls `xarray.concat` keeps those that agree with
+        ``combine_attrs="drop_conflicts"``, and by default those of the first. All of it comes back
+        from a netCDF file as it was.
+
     Raises
     ------
     TypeError, ValueError
@@ -215,6 +223,7 @@ class _Grid:
     every: float  # between two records, 0 where only start and end are recorded
 
 
+@np.errstate(over="ignore", under="ignore")
 def _grid(network: Network, settings: RunSettings, options: Options) -> _Grid:
     runs, horizon, every = len(settings.step), options.horizon, options.every
 
@@ -339,11 +348,13 @@ def run_ensemble(
                 result["out_of_range_layer"],
                 {"long_name": "layer whose product was out of range, 0 for none"},
             ),
+            "network": ((), _text(landscape.network), {"long_name": "arguments of Network, JSON"}),
+            "engine": "wide" if result["wide"] else "ensemble",
             axis: grid.coordinate,
             "layer": np.arange(1, depth + 1),
             "pair": np.arange(1, depth),
         },
-        attrs=_attributes(landscape, settings, options, "wide" if result["wide"] else "ensemble"),
+        attrs=_attributes(settings, options),
     )
     unused = [
         name
@@ -375,19 +386,21 @@ def add_accuracy(dataset: xr.Dataset, parts: Sequence[xr.Dataset]) -> None:
         }
 
 
-def _attributes(
-    landscape: Landscape, settings: RunSettings, options: Options, engine: str
-) -> dict[str, Any]:
-    network = landscape.network
+def _text(network: Network) -> str:
+    """Write a network as the arguments of its class, in JSON."""
+    readout = None if network.readout is None else network.readout.tolist()
+    return json.dumps(
+        {"widths": network.widths, "readout": readout, "activation": network.activation}
+    )
+
+
+def _attributes(settings: RunSettings, options: Options) -> dict[str, Any]:
+    """Return what was asked for, and of which build; the same for networks of other shapes."""
     return {
-        "widths": np.array(network.widths),
-        "readout": network.readout_vector,
-        "activation": network.activation,
         "method": "gradient descent" if settings.method == "descent" else settings.method,
         **settings.common(),
         "tolerance": options.tolerance,
         "dtype": options.dtype,
-        "engine": engine,
         "deeplinear_version": _core.build_config()["version"],
         "simd": _core.SIMD_LEVEL,
     }
