@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 import deeplinear as dl
 from deeplinear import init
 from deeplinear.experiments import (
-    FIGURE_NEEDS,
+    FIGURE_NAMES,
     Architecture,
     GaussianData,
     Preset,
     SpectralData,
     Training,
 )
+from deeplinear.figure_needs import lacking
 from deeplinear.options import RECORDABLE
 from deeplinear.preset_files import parse_preset, read_preset, to_toml
 from deeplinear.presets import PLAIN, PRESETS
@@ -78,14 +79,15 @@ def presets(draw):
     names -= set() if network.linear else {"distance"}
     names -= set() if data.tested else {"test_risk"}
     record = ("risk", *draw(st.lists(st.sampled_from(sorted(names)), unique=True)))
-    possible = [name for name, needs in FIGURE_NEEDS.items() if set(needs) <= set(record)]
+    training = tuple(draw(st.lists(parts(hasattr(law, "scale")), min_size=1, max_size=4)))
+    possible = [name for name in FIGURE_NAMES if lacking(name, record, data, training) is None]
     return Preset(
         name=draw(st.from_regex(r"\w[\w.-]{0,20}", fullmatch=True, alphabet="ab_Z09.-")),
         title=draw(texts),
         data=data,
         network=network,
         init=law,
-        training=tuple(draw(st.lists(parts(hasattr(law, "scale")), min_size=1, max_size=4))),
+        training=training,
         record=record,
         figures=tuple(draw(st.lists(st.sampled_from(possible), unique=True))),
         seed=draw(st.integers(0, 2**32 - 1)),
@@ -269,3 +271,9 @@ def test_laws_of_other_packages_have_no_text():
 
     with pytest.raises(TypeError, match="init must be one of Gaussian, "):
         to_toml(replace(PLAIN, init=Mine()))
+
+
+def test_integers_of_thousands_of_digits():
+    text = to_toml(PLAIN).replace("seed = 0", "") + "\nx = " + "9" * 5000
+    with pytest.raises(ValueError, match=r"^the preset: not valid TOML: an integer has thousands"):
+        parse_preset(text)

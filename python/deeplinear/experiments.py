@@ -8,9 +8,7 @@ experiment can be compared, printed, stored beside its results and changed by
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -28,13 +26,16 @@ from deeplinear.checks import (
     sequence_fields,
 )
 from deeplinear.dynamics import Dynamics, GradientDescent, GradientFlow
+from deeplinear.figure_needs import FIGURE_NAMES, FIGURE_NEEDS, lacking
 from deeplinear.init import Initialization
+from deeplinear.memory import require_free
 from deeplinear.network import ACTIVATIONS, Network
-from deeplinear.options import RECORDABLE
+from deeplinear.options import RECORDABLE, steps_between
 from deeplinear.problems import Data, GaussianData, Problem, SpectralData, different, keep
 
 __all__ = [
     "FIGURE_NAMES",
+    "FIGURE_NEEDS",
     "Architecture",
     "Data",
     "GaussianData",
@@ -43,25 +44,6 @@ __all__ = [
     "SpectralData",
     "Training",
 ]
-
-#: The figures that a preset can ask for, with what each needs to be recorded.
-FIGURE_NEEDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "sharpness": ("sharpness",),
-        "distance": ("distance",),
-        "divergence": (),
-        "generalization": ("test_risk", "sharpness"),
-        "curves": ("distance", "sharpness"),
-        "depths": ("distance",),
-        "alignment-curves": ("rank_one_gap", "alignment", "layer_norm", "sharpness"),
-        "alignment-scales": ("rank_one_gap", "alignment", "sharpness"),
-        "flow-and-descent": ("distance", "sharpness", "balancedness"),
-        "depth-scaling": ("sharpness",),
-        "tightness": ("sharpness",),
-    }
-)
-#: Their names.
-FIGURE_NAMES = tuple(FIGURE_NEEDS)
 
 KINDS = ("plain", "residual")
 #: The largest seed of an experiment: seeds of initial weights are a million times as large.
@@ -72,7 +54,7 @@ def check_seed(name: str, value: object) -> int:
     """Take a seed of an experiment, from 0 to 2^32 - 1."""
     seed = non_negative_integer(name, value)
     if seed > LARGEST_SEED:
-        raise ValueError(f"{name} must be at most {LARGEST_SEED}; got {seed}.")
+        raise ValueError(f"{name} must be at most {LARGEST_SEED}; got {describe(seed)}.")
     return seed
 
 
@@ -131,6 +113,8 @@ class Architecture:
             Decides the readout of a residual network, the same for all depths. Its stream is the
             child ``spawn_key=(1,)`` of the seed's, independent of data and initial weights.
         """
+        what = f"{depth:,} layers of {d:,} units"
+        require_free("depths must give networks that fit the memory", what, float(depth) * d**2)
         if self.kind == "plain":
             return Network((d,) * depth + (1,), activation=self.activation)
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
@@ -189,7 +173,7 @@ class Training:
                 raise ValueError(f"{name} must be one value here; got a sequence.")
         if self.every is not None:
             adaptive = isinstance(self.dynamics, GradientFlow) and self.dynamics.method == "dopri5"
-            keep(self, every=(positive if adaptive else positive_integer)("every", self.every))
+            keep(self, every=(positive if adaptive else steps_between)("every", self.every))
         if self.scale is not None:
             keep(self, scale=scalar_or_sequence("scale", self.scale, non_negative))
             different("scale", self.scales or ())
@@ -234,7 +218,9 @@ class Preset:
     record : tuple of str
         What is measured, names of `deeplinear.RECORDABLE`; "risk" is one of them.
     figures : tuple of str
-        Which of `FIGURE_NAMES` are drawn.
+        Which of `FIGURE_NAMES` are drawn. What a figure shows must be recorded: "sharpness",
+        "distance", "depths" and "generalization" show the start and the end, and need parts
+        without ``every``; "curves" and "alignment-curves" show what happens in between.
     seed : int
         What data, readout and initial weights are drawn from, unless the run is given another.
     """
@@ -271,11 +257,9 @@ class Preset:
         self._check_record()
         keep(self, figures=_names("figures", self.figures, FIGURE_NAMES))
         for figure in self.figures:
-            missing = [need for need in FIGURE_NEEDS[figure] if need not in self.record]
-            if missing:
-                raise ValueError(
-                    f"figures must not hold {figure!r} where record lacks {missing[0]!r}."
-                )
+            reason = lacking(figure, self.record, self.data, self.training)
+            if reason is not None:
+                raise ValueError(f"figures must not hold {figure!r} where {reason}.")
 
     def _check_texts(self) -> None:
         for name in ("name", "title"):

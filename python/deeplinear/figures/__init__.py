@@ -24,6 +24,7 @@ from typing import Any
 
 import xarray as xr
 
+from deeplinear.checks import one_of
 from deeplinear.figures.alignment import alignment_curves, alignment_scales
 from deeplinear.figures.depths import depths
 from deeplinear.figures.extremes import depth_scaling, tightness
@@ -73,6 +74,10 @@ _METADATA: Mapping[str, dict[str, Any]] = {
 }
 
 
+def _chosen(argument: str, name: str) -> Draw:
+    return FIGURES[one_of(argument, name, tuple(FIGURES))]
+
+
 def caption(name: str) -> str:
     """Say what a figure shows: the first paragraphs of its documentation, as plain text.
 
@@ -81,7 +86,9 @@ def caption(name: str) -> str:
     name : str
         One of `FIGURES`.
     """
-    text = inspect.cleandoc(FIGURES[name].__doc__ or "").replace("`", "").removeprefix("Draw ")
+    text = (
+        inspect.cleandoc(_chosen("name", name).__doc__ or "").replace("`", "").removeprefix("Draw ")
+    )
     return " ".join((text[:1].upper() + text[1:]).split())
 
 
@@ -104,8 +111,9 @@ def svg(dataset: xr.Dataset, name: str, *, dark: bool = False, narrow: bool = Fa
     str
         The same for the same data.
     """
+    figure_of = _chosen("name", name)
     with style(narrow=narrow):
-        figure = FIGURES[name](dataset)
+        figure = figure_of(dataset)
         file = io.StringIO()
         figure.savefig(file, format="svg", metadata=_METADATA["svg"], transparent=True)
     return darken(file.getvalue()) if dark else file.getvalue()
@@ -137,16 +145,19 @@ def draw(
     ImportError
         If matplotlib is missing.
     ValueError
-        If the directory cannot be written.
+        If the directory cannot be written, or the experiment asks for a figure that is not one of
+        `FIGURES`.
     OSError
         If a file cannot be written; an older one is as it was.
     """
     folder = writable_directory("directory", directory)
     prefix = dataset.attrs["experiment"] if name is None else name
+    names = dataset.attrs["figures"].split()
+    chosen = {key: _chosen("figures of the dataset", key) for key in names}
     paths = []
     with style():
-        for key in dataset.attrs["figures"].split():
-            figure = FIGURES[key](dataset)
+        for key, figure_of in chosen.items():
+            figure = figure_of(dataset)
             for ending, entries in _METADATA.items():
                 path = folder / f"{prefix}-{key}.{ending}"
                 content = io.BytesIO()

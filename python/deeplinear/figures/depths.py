@@ -24,6 +24,7 @@ def depths(dataset: xr.Dataset) -> Figure:
     from matplotlib.lines import Line2D
 
     figure, (axes,) = panels(1, 1, 3.8)
+    axes.set(xscale="log", yscale="log")  # before what may be empty
     handles: list[Any] = []
     floor = float(np.finfo(dataset.attrs["dtype"]).eps) ** 2 / 1e6
     for (depth, runs), pen in zip(cut(dataset, "depth").items(), pens(), strict=False):
@@ -44,7 +45,6 @@ def depths(dataset: xr.Dataset) -> Figure:
             linestyle="--",
             linewidth=0.9,
         )
-    axes.set(xscale="log", yscale="log")
     axes.set_xlabel(r"learning rate $\eta$")
     axes.set_ylabel(r"squared distance $\|w - w^\star\|^2$ at the end")
     handles.append(Line2D([], [], color=GREY, ls="--", lw=0.9, label="$1/(La)$, in its colour"))

@@ -36,6 +36,8 @@ def depth_scaling(dataset: xr.Dataset) -> Figure:
     handles: list[Any] = []
     for (depth, runs), pen in zip(cut(dataset, "depth").items(), pens(), strict=False):
         cells = cut(runs.isel(run=runs["reached"].values), "scale")
+        if not cells:
+            continue
         most = max(cell.sizes["run"] for cell in cells.values())
         table = np.full((most, len(cells)), np.nan)
         for column, cell in enumerate(cells.values()):

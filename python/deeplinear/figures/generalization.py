@@ -44,6 +44,7 @@ def generalization(dataset: xr.Dataset) -> Figure:
     band of the regression of the logarithm of the gap on that of the sharpness.
     """
     figure, (axes,) = panels(1, 1, 3.6)
+    axes.set(xscale="log", yscale="log")  # before what may be empty
     sharpness, gap, left_out, rate = gap_and_sharpness(dataset)
     text = "1 run" if left_out == 1 else f"{left_out} runs"
     label = rf"runs at $\eta = {rate:g}$" + (f"\n({text} without a gap)" if left_out else "")
@@ -63,7 +64,6 @@ def generalization(dataset: xr.Dataset) -> Figure:
             linewidth=0,
             label="95 % confidence\nband of the line",
         )
-    axes.set(xscale="log", yscale="log")
     axes.set_xlabel(r"sharpness $S(W)$ at the end")
     axes.set_ylabel("test risk minus risk at the end")
     legend(figure, None, None)

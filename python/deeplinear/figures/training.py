@@ -103,6 +103,7 @@ def flow_and_descent(dataset: xr.Dataset) -> Figure:
     upper.set_ylim(0, 2.2 * peak)
     upper.set_xlabel(r"time, or $\eta$ times the step")
     upper.set_ylabel(r"sharpness $S(W)$")
+    lower.set(xscale="log", yscale="log")  # before what may be empty
     deviations = deviation_from_flow(dataset)
     for rate, values in deviations.items():
         finite = values[np.isfinite(values)]
@@ -114,7 +115,6 @@ def flow_and_descent(dataset: xr.Dataset) -> Figure:
         Line2D([], [], color=GREY, ls="none", marker="o", ms=3.5, label="one run"),
         Line2D([], [], color=COLORS[0], alpha=0.3, lw=6, label=r"$2/\max_t S$ of the flow"),
     ]
-    lower.set(xscale="log", yscale="log")
     lower.set_xlabel(r"learning rate $\eta$")
     lower.set_ylabel("largest relative\ndeviation of $S$")
     legend(figure, handles, None)

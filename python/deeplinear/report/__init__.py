@@ -184,7 +184,10 @@ def _experiment(name: str, dataset: xr.Dataset, table: Sequence[Row]) -> Iterato
     title = str(dataset.attrs["title"])
     yield f"<p>{escape(title[:1].upper() + title[1:])}. {_counts(dataset)}</p>"
     for figure in str(dataset.attrs["figures"]).split():
-        yield from _figure(name, dataset, figure)
+        if figure in figures.FIGURES:
+            yield from _figure(name, dataset, figure)
+        else:
+            yield f"<p>The figure {escape(figure)} is none of this version.</p>"
     if table:
         yield "<h3>Expected and measured</h3>"
         yield from _table(table)
