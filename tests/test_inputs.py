@@ -68,6 +68,7 @@ MASKED_LAYER = [masked(WEIGHTS[0], 2, 1), WEIGHTS[1]]
         ("scale is masked at index (1,)", lambda: dl.init.Residual(masked([0.5, 1.0], 1))),
         ("seeds is masked at index (1,)", lambda: sweep(seeds=masked([0, 1], 1))),
         ("got a masked entry", lambda: dl.init.Residual(np.ma.masked)),
+        ("got a masked entry", lambda: dl.GradientDescent(np.ma.array(0.5, mask=True))),
         ("got a masked entry", lambda: sweep(steps=np.ma.masked)),
     ],
 )
@@ -152,6 +153,7 @@ def test_exact_numbers() -> None:
         assert LANDSCAPE.risk(layers) == LANDSCAPE.risk(WEIGHTS)
         regression = dl.Regression(X, [kind(float(y)) for y in Y])
         np.testing.assert_array_equal(regression.y, Y)
+        assert dl.GradientDescent([kind("0.5"), kind(2)]) == dl.GradientDescent([0.5, 2.0])
     assert dl.Regression([[10**30]], [Decimal("0.1")]).X.item() == 1e30
     for huge in (10**400, Fraction(-(10**400)), Decimal("sNaN")):
         with pytest.raises(ValueError, match=r"X must be .* got (-?inf|nan) at index \(0, 0\)"):

@@ -138,7 +138,8 @@ def _first_masked(value: object) -> tuple[int, ...] | None:
         return tuple(masked[0].tolist()) if len(masked) else None
     if isinstance(value, (list, tuple)):
         for i, entry in enumerate(value):
-            within = _first_masked(entry)
+            nested = isinstance(entry, (list, tuple, np.ma.MaskedArray))
+            within = _first_masked(entry) if nested else None
             if within is not None:
                 return (i, *within)
     return None
@@ -189,7 +190,7 @@ def read_only(array: FloatArray) -> FloatArray:
 
 def _scalar(takes: str, value: object) -> object:
     """Take an array without dimensions as the one value that it holds."""
-    if value is np.ma.masked:
+    if isinstance(value, np.ma.MaskedArray) and value.ndim == 0 and np.ma.is_masked(value):
         raise ValueError(f"{takes}; got a masked entry.")
     if getattr(value, "ndim", None) != 0 or not hasattr(value, "item"):
         return value
@@ -199,12 +200,9 @@ def _scalar(takes: str, value: object) -> object:
 
 def _finite_number(takes: str, value: object) -> float:
     value = _scalar(takes, value)
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.floating)):
+    if isinstance(value, bool) or not isinstance(value, (Real, Decimal)):
         raise TypeError(f"{takes}; got {describe(value)}.")
-    try:
-        number = float(value)
-    except OverflowError:  # an integer beyond float64
-        number = np.inf
+    number = _to_float(value)
     if not np.isfinite(number):
         raise ValueError(f"{takes}; got {describe(value)}.")
     return number
