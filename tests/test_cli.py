@@ -266,7 +266,7 @@ def test_a_file_that_is_no_preset_gets_one_sentence(text, words, tmp_path):
 
 def test_a_preset_that_cannot_be_simulated_gets_one_sentence(tmp_path):
     flow = Training(dl.GradientFlow("rk4", step=1e-300), 1, time=1.0)
-    preset = dataclasses.replace(PRESETS["plain-curves"], training=(flow,))
+    preset = dataclasses.replace(PRESETS["plain-curves"], training=(flow,), figures=())
     file = tmp_path / "mine.toml"
     file.write_text(to_toml(preset), encoding="utf-8")
     result = deeplinear("run", str(file), "--out", str(tmp_path))

@@ -114,7 +114,7 @@ class Architecture:
             child ``spawn_key=(1,)`` of the seed's, independent of data and initial weights.
         """
         what = f"{depth:,} layers of {d:,} units"
-        require_free("depths must give networks that fit the memory", what, float(depth) * d**2)
+        require_free("network must fit the memory", what, float(depth) * d**2)
         if self.kind == "plain":
             return Network((d,) * depth + (1,), activation=self.activation)
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
