@@ -132,14 +132,15 @@ def refuse_masked(name: str, value: object) -> None:
         raise ValueError(f"{name} is masked{place}; fill or drop the masked entries.")
 
 
-def _first_masked(value: object) -> tuple[int, ...] | None:
+def _first_masked(value: object, depth: int = 0) -> tuple[int, ...] | None:
     if isinstance(value, np.ma.MaskedArray):
         masked = np.argwhere(np.ma.getmaskarray(value))
         return tuple(masked[0].tolist()) if len(masked) else None
-    if isinstance(value, (list, tuple)):
+    # no array has more axes, but a list may hold itself
+    if isinstance(value, (list, tuple)) and depth < 64:
         for i, entry in enumerate(value):
             nested = isinstance(entry, (list, tuple, np.ma.MaskedArray))
-            within = _first_masked(entry) if nested else None
+            within = _first_masked(entry, depth + 1) if nested else None
             if within is not None:
                 return (i, *within)
     return None
