@@ -1,0 +1,18 @@
+"""Print every minimum of pyproject.toml as an exact version: constraints for pip."""
+
+import sys
+from pathlib import Path
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
+extras = project["optional-dependencies"]
+for requirement in (*project["dependencies"], *extras["all"], *extras["test"]):
+    if requirement.startswith(f"{project['name']}["):
+        continue
+    if requirement.count(">=") != 1:
+        sys.exit(f"pyproject.toml: {requirement!r} must state one minimum, as in 'numpy>=1.24'.")
+    print(requirement.replace(">=", "=="))
