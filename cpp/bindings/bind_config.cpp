@@ -6,9 +6,12 @@
 #endif
 
 #include <algorithm>
+#include <exception>
+#include <new>
 #include <string>
 
 #include "bindings.hpp"
+#include "threads.hpp"
 
 namespace deeplinear::bindings {
 
@@ -77,6 +80,22 @@ py::dict build_config() {
   return config;
 }
 
+// Before the work starts; a warning that is an error ends the call there.
+void warn_of_fewer_threads(const std::string& sentence) {
+  const py::gil_scoped_acquire gil;
+  if (PyErr_WarnEx(PyExc_RuntimeWarning, sentence.c_str(), 1) != 0) throw py::error_already_set();
+}
+
+void translate(std::exception_ptr failure) {
+  try {
+    if (failure) std::rethrow_exception(failure);
+  } catch (const std::bad_alloc&) {
+    PyErr_SetString(PyExc_MemoryError,
+                    "the memory that this machine has left, or that a limit allows (ulimit -v), is "
+                    "not enough for this call.");
+  }
+}
+
 }  // namespace
 
 int default_threads() {
@@ -89,6 +108,8 @@ int default_threads() {
 }
 
 void register_config(py::module_& module) {
+  on_fewer_threads(&warn_of_fewer_threads);
+  py::register_local_exception_translator(&translate);
   module.def("build_config", &build_config,
              "How this module was built, and the number of threads that it uses by default.");
 }

@@ -9,10 +9,10 @@
 #include <atomic>
 #include <exception>
 #include <memory>
-#include <unistd.h>
 #include <vector>
 
 #include "team.hpp"
+#include "threads.hpp"
 
 namespace deeplinear {
 
@@ -21,16 +21,6 @@ namespace detail {
 // Counted up before a parallel region and read within: so what the calling thread wrote before is
 // known to happen before, without a look into the OpenMP runtime.
 inline std::atomic<unsigned> regions{0};
-
-inline std::atomic<int> first_process{0};  // that had several threads
-
-// Whether this process may have several threads: not where it was forked from one that had some, of
-// which the OpenMP runtime has kept the records and lost the threads.
-inline bool may_have_threads() {
-  const int here = int(getpid());
-  int first = 0;
-  return first_process.compare_exchange_strong(first, here) || first == here;
-}
 
 // The teams of one parallel region. What they share is published and joined through atomics.
 template <class Body>
@@ -42,13 +32,12 @@ class Teams {
   void work(int thread, int present) {
     regions.load(std::memory_order_acquire);
     if (thread == 0) {
-      const int leaders = std::min(count_, present), size = std::min(threads_, present) / leaders;
-      for (int i = 0; i < leaders; ++i) teams_.push_back(std::make_unique<Team>(size));
+      make(present);
       ready_.store(true, std::memory_order_release);
     } else {
       wait_until([&] { return ready_.load(std::memory_order_acquire); });
     }
-    const int size = teams_.front()->size(), team = thread / size;
+    const int size = teams_.empty() ? 1 : teams_.front()->size(), team = thread / size;
     if (team < int(teams_.size())) {
       thread % size == 0 ? lead(team) : teams_[team]->serve(thread % size);
     }
@@ -63,6 +52,17 @@ class Teams {
   }
 
  private:
+  // None where there is no memory: an exception must not leave a parallel region.
+  void make(int present) {
+    const int leaders = std::min(count_, present), size = std::min(threads_, present) / leaders;
+    try {
+      for (int i = 0; i < leaders; ++i) teams_.push_back(std::make_unique<Team>(size));
+    } catch (...) {
+      teams_.clear();
+      failures_[0] = std::current_exception();
+    }
+  }
+
   void lead(int team) {
     try {
       body_(team, *teams_[team]);
@@ -89,10 +89,11 @@ template <class Body>
 inline void with_teams(int count, int threads, Body body) {
   detail::Teams<Body> teams(count, std::max(threads, 1), body);
 #ifdef _OPENMP
-  if (threads > 1 && detail::may_have_threads()) {
+  const int present = available_threads(threads);
+  if (present > 1) {
     auto* const shared = &teams;
     detail::regions.fetch_add(1, std::memory_order_release);
-#pragma omp parallel num_threads(threads) firstprivate(shared)
+#pragma omp parallel num_threads(present) firstprivate(shared)
     shared->work(omp_get_thread_num(), omp_get_num_threads());
   } else {
     teams.work(0, 1);

@@ -21,17 +21,34 @@ PyObject* levels(PyObject*, PyObject*) {
   return names;
 }
 
+PyObject* is_main_interpreter(PyObject*, PyObject*) {
+  return PyBool_FromLong(PyInterpreterState_Get() == PyInterpreterState_Main());
+}
+
 PyMethodDef methods[] = {
     {"levels", levels, METH_NOARGS, "The SIMD levels that this processor can run, best first."},
+    {"is_main_interpreter", is_main_interpreter, METH_NOARGS,
+     "Whether the caller runs in the main interpreter of the process."},
     {nullptr, nullptr, 0, nullptr},
 };
 
+// It keeps nothing, so that any interpreter can ask it, with or without the GIL.
+PyModuleDef_Slot slots[] = {
+#ifdef Py_mod_multiple_interpreters
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
+#ifdef Py_mod_gil
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
+    {0, nullptr},
+};
+
 PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, "_cpu", nullptr, 0, methods, nullptr, nullptr, nullptr, nullptr,
+    PyModuleDef_HEAD_INIT, "_cpu", nullptr, 0, methods, slots, nullptr, nullptr, nullptr,
 };
 
 }  // namespace
 
 PyMODINIT_FUNC PyInit__cpu() {
-  return PyModule_Create(&definition);
+  return PyModuleDef_Init(&definition);
 }

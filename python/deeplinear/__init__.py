@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+# Before NumPy: it refuses a subinterpreter, in which NumPy may be loaded once.
 from deeplinear._core import build_config
 
 if TYPE_CHECKING:

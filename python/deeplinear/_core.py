@@ -17,16 +17,19 @@ def _module_name(level: str) -> str:
     return f"{__package__}._core_{level.replace('-', '_')}"
 
 
-def _supported_levels() -> tuple[str, ...]:
+def _cpu() -> ModuleType:
     try:
-        cpu = import_module(f"{__package__}._cpu")
+        return import_module(f"{__package__}._cpu")
     except ModuleNotFoundError as error:
         raise ImportError(
             "deeplinear's compiled modules are missing for this Python: the package was imported "
             f"from {os.path.dirname(__file__)}, which isn't built. Run 'pip install .' in the root "
             "of the source tree, with the Python that imports it."
         ) from error
-    levels: tuple[str, ...] = cpu.levels()
+
+
+def _supported_levels() -> tuple[str, ...]:
+    levels: tuple[str, ...] = _cpu().levels()
     return levels
 
 
@@ -67,6 +70,13 @@ def _load(level: str) -> ModuleType:
             f"deeplinear's compiled module for {level} can't be loaded: {error}"
         ) from error
 
+
+# There the core would wait for the main interpreter, for ever.
+if not _cpu().is_main_interpreter():
+    raise ImportError(
+        "deeplinear can't be imported in a subinterpreter; import it in the main one, or in a "
+        "process of its own."
+    )
 
 SIMD_LEVEL = _choose_level(os.environ.get("DEEPLINEAR_SIMD"))
 

@@ -177,9 +177,12 @@ def _to_float(entry: Any) -> float:
         return float("nan")
 
 
-def all_finite(array: npt.NDArray[Any]) -> bool:
-    """Say whether all entries of a C-contiguous float array are finite, at the speed of memory."""
-    return _core.all_finite(array, _core.build_config()["threads"])
+def all_finite(array: npt.NDArray[Any], threads: int | None = None) -> bool:
+    """Say whether all entries of a C-contiguous float array are finite, at the speed of memory.
+
+    None stands for as many threads as there are processors; small arrays take one.
+    """
+    return _core.all_finite(array, _core.build_config()["threads"] if threads is None else threads)
 
 
 def read_only(array: FloatArray) -> FloatArray:

@@ -139,7 +139,7 @@ class Landscape(Hessian):
     def _flatten(
         self, weights: Weights, name: str = "weights", *, finite: bool = True
     ) -> FloatArray:
-        vector, _ = self.network._gather(weights, name, finite=finite)
+        vector, _ = self.network._gather(weights, name, finite=finite, threads=self.threads)
         if vector.ndim != 1:
             raise ValueError(
                 f"{name} must be of one network, without leading axes; "

@@ -198,11 +198,17 @@ class Network:
         return aligned_copy(vector) if copy and shared else vector
 
     def _gather(
-        self, weights: Iterable[npt.ArrayLike], name: str, *, finite: bool = True
+        self,
+        weights: Iterable[npt.ArrayLike],
+        name: str,
+        *,
+        finite: bool = True,
+        threads: int | None = None,
     ) -> tuple[FloatArray, bool]:
         """Return the vector, and whether it is that of which the layers are views.
 
-        Unless finite, let through what lies in one vector and is not finite.
+        Unless finite, let through what lies in one vector and is not finite. The look at all
+        entries takes so many threads, see `all_finite`.
         """
         takes = f"{name} must be a sequence of {self.depth} arrays, one per layer"
         if isinstance(weights, (str, bytes)) or not isinstance(weights, Iterable):
@@ -213,9 +219,9 @@ class Network:
         if len(given) != self.depth:
             raise ValueError(f"{takes}; got {len(given)}.")
         shared = self._vector_of(given)
-        if shared is not None and (not finite or all_finite(shared)):
+        if shared is not None and (not finite or all_finite(shared, threads)):
             return shared, True
-        vector = self._concatenate(given)
+        vector = self._concatenate(given, threads)
         if vector is None:
             self._refuse(given, name)
         return vector, False
@@ -261,7 +267,7 @@ class Network:
                 )
         raise ValueError(f"{name} must be arrays that do not change while they are read.")
 
-    def _concatenate(self, given: list[npt.ArrayLike]) -> FloatArray | None:
+    def _concatenate(self, given: list[npt.ArrayLike], threads: int | None) -> FloatArray | None:
         """Put layers that fit into one vector; None where one of them doesn't."""
         try:
             layers = [real_array("", "", value) for value in given]
@@ -279,7 +285,7 @@ class Network:
         with np.errstate(all="ignore"):  # a long double beyond float64 becomes inf
             vector = aligned_empty((*leading, self.parameters))
             np.concatenate(rows, axis=-1, out=vector, casting="unsafe")
-        return vector if all_finite(vector) else None
+        return vector if all_finite(vector, threads) else None
 
     def unflatten(self, vector: npt.ArrayLike) -> list[npt.NDArray[Any]]:
         """Cut vectors of parameters into layers; the inverse of `flatten`.

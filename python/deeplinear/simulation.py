@@ -154,7 +154,7 @@ def simulate(
     )
     setting = RunSettings.of(dynamics)
     network, overwrite = landscape.network, truth("overwrite_weights", overwrite_weights)
-    vectors, is_view = network._gather(weights, "weights")
+    vectors, is_view = network._gather(weights, "weights", threads=options.threads)
     if vectors.ndim > 2:
         raise ValueError(
             f"weights must carry one leading axis, of runs, or none; got {vectors.shape[:-1]}."
@@ -306,7 +306,7 @@ def run_ensemble(
     """
     grid = _grid(landscape.network, settings, options)
     start = vectors if vectors.dtype == options.dtype else aligned_copy(vectors, options.dtype)
-    if not all_finite(start):
+    if not all_finite(start, options.threads):
         raise ValueError(f"weights must be finite in {options.dtype}; some are too large for it.")
     result = _core.simulate(
         landscape._problem,
