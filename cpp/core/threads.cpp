@@ -44,7 +44,10 @@ using std::size_t;
 constexpr size_t least_stack = size_t(512) << 10;
 
 // Left free beside the stacks, for the work and for the records that the runtime keeps of threads
-constexpr size_t spare = size_t(8) << 20;
+constexpr size_t spare_bytes = size_t(8) << 20;
+
+// Left to what else starts a thread, just between the look and the start
+constexpr int spare_threads = 2;
 
 // Whether this process may have several threads: not where it was forked from one that had some, of
 // which the OpenMP runtime has kept the records and lost the threads.
@@ -136,23 +139,25 @@ struct Waiting {
   }
 };
 
-// Starts so many threads, or as many as can run at the same time, and joins them.
-int start_and_join(int count, const Attributes& attributes) {
-  const std::unique_ptr<char[]> left(new (std::nothrow) char[spare]);
-  const std::unique_ptr<Waiting[]> waiting(new (std::nothrow) Waiting[size_t(count)]);
+// Starts and joins so many threads and the spare ones, or as many as can run at the same time;
+// returns how many that leaves.
+int count_startable(int wanted, const Attributes& attributes) {
+  const int most = wanted + spare_threads;
+  const std::unique_ptr<char[]> left(new (std::nothrow) char[spare_bytes]);
+  const std::unique_ptr<Waiting[]> waiting(new (std::nothrow) Waiting[size_t(most)]);
   if (!left || !waiting) return 0;
   std::mutex gate;
   int started = 0;
   {
     const std::lock_guard closed(gate);
-    for (; started < count; ++started) {
+    for (; started < most; ++started) {
       Waiting& one = waiting[size_t(started)];
       one.gate = &gate;
       if (pthread_create(&one.thread, attributes.get(), &Waiting::run, &one) != 0) break;
     }
   }
   for (int i = 0; i < started; ++i) waiting[size_t(i)].join();
-  return started;
+  return std::max(0, started - spare_threads);
 }
 
 // The stack of the calling thread, where the system tells
@@ -201,14 +206,14 @@ std::string too_few(int wanted, int found) {
 
 // Starts the threads of the next region, or as many as can run; returns how many, and says why
 // there are fewer.
-int start(int wanted, std::string& sentence) {
+int start(int wanted, int size, std::string& sentence) {
   // Callers that looked at the same time would count the same room twice.
   static std::mutex starting;
   const std::lock_guard lock(starting);
   const auto stack = [] { return Attributes().stack(); };
-  int threads = 1;
+  int threads = size;
   if (stack() >= least_stack) {
-    threads += start_and_join(wanted - 1, Attributes());
+    threads += count_startable(wanted - size, Attributes());
     if (threads < wanted) sentence = too_few(wanted, threads);
     if (threads > 1) threads = start_region(threads);
   }
@@ -240,7 +245,7 @@ int available_threads(int wanted) {
   int threads = pool.most(wanted);
   std::string sentence;
   if (threads > pool.size) {
-    const int found = start(threads, sentence);
+    const int found = start(threads, pool.size, sentence);
     pool.limit = found < threads ? found : 0;
     pool.limited = std::chrono::steady_clock::now();
     threads = found;

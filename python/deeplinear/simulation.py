@@ -90,6 +90,7 @@ def simulate(
         weights are computed in float64 in any case.
     threads : int, optional
         Number of threads; as many as there are processors by default. Results do not depend on it.
+        Where fewer can start, those do the work, and a `RuntimeWarning` says how many.
     engine : {"auto", "ensemble", "wide"}
         How runs meet the processor. "ensemble": a SIMD lane per run, and groups of lanes on the
         threads. "wide": the threads share the layers of a run, whose weights stay in place. Both
