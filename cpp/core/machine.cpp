@@ -5,12 +5,15 @@
 #include <cstdlib>
 #include <memory>
 #include <new>
-#include <numeric>
 #include <vector>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
 
 #include "memory.hpp"
 #include "pack.hpp"
-#include "parallel.hpp"
+#include "threads.hpp"
 
 namespace deeplinear {
 
@@ -29,10 +32,17 @@ double now() {
   return duration<double>(steady_clock::now().time_since_epoch()).count();
 }
 
-// Calls body(member) on so many threads at the same time.
-template <class Body>
-void on_threads(int threads, Body body) {
-  with_teams(1, threads, [&](int, Team& team) { team.run(body); });
+// Which thread of how many the caller is.
+struct Member {
+  size_t index = 0, count = 1;
+};
+
+Member member() {
+#ifdef _OPENMP
+  return {size_t(omp_get_thread_num()), size_t(omp_get_num_threads())};
+#else
+  return {};
+#endif
 }
 
 // Two pipes of latency 4 or 5 need 10 independent sums; 12 and their two factors fit 16 registers.
@@ -66,10 +76,9 @@ struct Part {
   size_t blocks;
 };
 
-Part part_of(double* array, size_t blocks, Team::Member thread) {
-  const size_t index = size_t(thread.index), count = size_t(thread.size());
-  const size_t first = blocks * index / count;
-  const size_t last = blocks * (index + 1) / count;
+Part part_of(double* array, size_t blocks, Member thread) {
+  const size_t first = blocks * thread.index / thread.count;
+  const size_t last = blocks * (thread.index + 1) / thread.count;
   return {array + first * block, last - first};
 }
 
@@ -124,18 +133,20 @@ void update(Part part, double factor) {
 template <class Pass>
 double seconds_of(int threads, int repetitions, double* array, size_t blocks, Pass pass) {
   std::vector<double> seconds;
+  seconds.reserve(size_t(repetitions));  // an exception must not leave a parallel region
   double start = 0;
-  seconds.reserve(size_t(repetitions));
-  on_threads(threads, [&](Team::Member thread) {
+#pragma omp parallel num_threads(threads)
+  {
+    const Member thread = member();
     const Part part = part_of(array, blocks, thread);
     for (int repetition = 0; repetition < repetitions; ++repetition) {
-      thread.barrier();
+#pragma omp barrier
       if (thread.index == 0) start = now();
       pass(part);
-      thread.barrier();
+#pragma omp barrier
       if (thread.index == 0) seconds.push_back(now() - start);
     }
-  });
+  }
   const auto middle = seconds.begin() + seconds.size() / 2;
   std::nth_element(seconds.begin(), middle, seconds.end());
   return *middle;
@@ -149,17 +160,18 @@ struct Free {
 
 template <class Scalar>
 double multiply_add_rate(int threads, double seconds) {
-  std::vector<double> rates(size_t(threads), 0.0);
-  on_threads(threads, [&](Team::Member thread) {
-    rates[size_t(thread.index)] = 2 * multiply_adds_per_second<Scalar>(seconds);
-  });
-  return std::accumulate(rates.begin(), rates.end(), 0.0);
+  threads = available_threads(threads);
+  double total = 0;
+#pragma omp parallel num_threads(threads) reduction(+ : total)
+  total += 2 * multiply_adds_per_second<Scalar>(seconds);
+  return total;
 }
 
 template double multiply_add_rate<float>(int, double);
 template double multiply_add_rate<double>(int, double);
 
 Bandwidth memory_bandwidth(int threads, size_t bytes, int repetitions) {
+  threads = available_threads(threads);
   const size_t blocks = std::max<size_t>(1, bytes / (block * sizeof(double)));
   const size_t size = blocks * block * sizeof(double);
   const size_t allocated = (size + page - 1) / page * page;
@@ -168,10 +180,11 @@ Bandwidth memory_bandwidth(int threads, size_t bytes, int repetitions) {
   if (!array) throw std::bad_alloc();
   prefer_huge_pages(array.get(), allocated);
   // First touched by the thread that will use it: pages lie in the memory next to it.
-  on_threads(threads, [&](Team::Member thread) {
-    const Part part = part_of(array.get(), blocks, thread);
+#pragma omp parallel num_threads(threads)
+  {
+    const Part part = part_of(array.get(), blocks, member());
     std::fill_n(part.begin, part.blocks * block, 1.0);
-  });
+  }
   volatile double given_factor = 1;
   const double factor = given_factor;
   volatile double used = 0;
