@@ -89,8 +89,8 @@ def test_the_runs_of_several_tries_are_those_of_one_to_the_bit(preset, shares, t
     assert_same_bits(dataset, whole(preset))
     assert dataset.attrs["simulation_seconds"] > seconds > 0
     assert shown == sorted(shown)
-    assert shown[0] > 0
-    assert shown[-1] == pytest.approx(1)
+    assert shown[0] == 0 < shown[1]
+    assert shown[-1] == 1
 
 
 def test_runs_inside_a_block_are_not_run_again(monkeypatch):
@@ -212,7 +212,7 @@ def test_no_experiment_has_the_name_of_a_part_of_another(name):
 # Ctrl-C comes at the share that argument 1 says, and again while the runs are saved where
 # argument 2 says so.
 STOPPING = """
-import contextlib, os, sys
+import contextlib, os, signal, sys
 from deeplinear import cli, figures, report, reproduce
 stop, twice = float(sys.argv.pop(1)), sys.argv.pop(1) == "twice"
 figures.draw = lambda dataset, directory: []
@@ -223,14 +223,14 @@ replace = os.replace
 def progress_bar(enabled, description):
     def update(share):
         if share >= stop:
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), signal.SIGINT)
     yield update
 
 def interrupted(*names):
     global twice
     if twice:
         twice = False
-        raise KeyboardInterrupt
+        os.kill(os.getpid(), signal.SIGINT)
     replace(*names)
 
 reproduce.progress_bar = progress_bar
@@ -250,7 +250,7 @@ def test_the_next_run_goes_on_where_the_last_one_was(presses, tmp_path):
     path = tmp_path / "plain-quick-partial.nc"
     first = command(tmp_path, 0.3, presses)
     assert first.returncode == 130
-    assert first.stderr.startswith("deeplinear: stopped")
+    assert first.stderr.splitlines()[-1].startswith("deeplinear: stopped")
     assert list(tmp_path.iterdir()) == [path]
     count = netcdf.load(path).sizes["run"]
     assert 0 < count < 160

@@ -70,12 +70,12 @@ Problem make_problem(
   // The test risk has each form that the risk has.
   const bool same = covariance.has_value() == test_covariance.has_value() &&
                     factor.has_value() == test_factor.has_value();
-  require(!risk.test.given || same, "test_covariance", "and test_factor aren't those of the risk");
-  require(covariance || factor || inputs, "covariance", "and factor and inputs are missing");
+  require(!risk.test.given || same, "covariance", "and factor aren't the forms of the test risk");
   require(inputs.has_value() == targets.has_value() && inputs.has_value() == activation.has_value(),
           "activation", "and inputs and targets don't come together");
   require(test_inputs.has_value() == test_targets.has_value() && (inputs || !test_inputs),
           "test_inputs", "come without test_targets or inputs");
+  require(covariance || factor || inputs, "covariance", "and factor and inputs are missing");
   if (inputs) {
     problem.samples.activation = activation_of(*activation);
     problem.samples.train = to_samples(*inputs, "inputs", *targets, "targets", d);

@@ -59,7 +59,7 @@ def _in_order(function: Update) -> Update:
         if last is None:
             last = 0.0
             function(last)
-            if share < 1:
+            if share <= 0:
                 return
         last = min(max(last, share), 1.0)
         function(last)
