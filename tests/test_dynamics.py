@@ -14,7 +14,9 @@ from deeplinear.dynamics import Dynamics, GradientDescent, GradientFlow
 def test_defaults() -> None:
     flow = GradientFlow()
     assert (flow.method, flow.step, flow.rtol, flow.atol) == ("rk4", 1e-2, 1e-6, 1e-9)
-    assert [field.name for field in fields(GradientFlow)] == ["method", "step", "rtol", "atol"]
+    assert flow.max_steps == 10_000_000
+    names = ["method", "step", "rtol", "atol", "max_steps"]
+    assert [field.name for field in fields(GradientFlow)] == names
     assert [field.name for field in fields(GradientDescent)] == ["learning_rate"]
     assert isinstance(flow, Dynamics)
     assert isinstance(GradientDescent(0.1), Dynamics)
@@ -101,6 +103,35 @@ def test_bad_number(make: Any, name: str, value: Any, error: type[Exception], go
     message = f"{name}[1] must be a positive finite number; got {got}"
     with pytest.raises(error, match=f"^{re.escape(message)}$"):
         make(**{name: [1.0, value]})
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "message"),
+    [
+        (0, ValueError, "max_steps must be a positive integer; got 0."),
+        (-3, ValueError, "max_steps must be a positive integer; got -3."),
+        (1e6, TypeError, "max_steps must be a positive integer; got 1000000.0."),
+        (None, TypeError, "max_steps must be a positive integer; got None."),
+        (True, TypeError, "max_steps must be a positive integer; got True."),
+        (
+            2**53 + 1,
+            ValueError,
+            f"max_steps must be a positive integer of at most {2**53:,}; got {2**53 + 1}.",
+        ),
+        ([5, 0], ValueError, "max_steps[1] must be a positive integer; got 0."),
+    ],
+)
+def test_bad_max_steps(value: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=f"^{re.escape(message)}$"):
+        GradientFlow("dopri5", max_steps=value)
+
+
+def test_several_max_steps() -> None:
+    flow = GradientFlow("dopri5", max_steps=np.array([10, 2**53]))
+    assert sequence_fields(flow) == {"max_steps": (10, 2**53)}
+    with pytest.raises(ValueError, match=r"^max_steps must be one value here; got a sequence of 2"):
+        single("max_steps", flow.max_steps)
+    assert single("max_steps", GradientFlow("dopri5", max_steps=np.int64(7)).max_steps) == 7
 
 
 def test_dynamics_do_not_change() -> None:

@@ -53,7 +53,7 @@ laws = st.one_of(
     st.just(init.Identity()),
 )
 flows = st.builds(
-    dl.GradientFlow, st.sampled_from(["euler", "rk4", "dopri5"]), numbers, numbers, numbers
+    dl.GradientFlow, st.sampled_from(["euler", "rk4", "dopri5"]), numbers, numbers, numbers, counts
 )
 
 

@@ -181,16 +181,24 @@ def test_restarts() -> None:
 
 
 def test_where_to_give_up() -> None:
+    """With the best vector of the Krylov space of the start; the last product is for the vector."""
     problem = make_problem(DEEP, "plain", 50, seed=3)
-    spectrum = np.linalg.eigvalsh(dense(problem, problem.weights))
-    before = -np.inf
-    for limit in (1, 2, 5, 10):
-        found = problem.landscape.sharpness(problem.weights, 1e-12, max_products=limit)
+    H = dense(problem, problem.weights)
+    norm = np.linalg.norm(H, 2)
+    start = flat(problem.landscape.sharpness(problem.weights, max_products=1).vector)
+    space = start[:, None]
+    for limit in range(1, 10):
+        found = problem.landscape.sharpness(problem.weights, 1e-14, max_products=limit)
         assert not found.converged
-        assert found.products <= limit
-        assert np.min(np.abs(spectrum - found.value)) <= found.residual
-        assert found.value > before  # the best vector of a larger space
-        before = found.value
+        assert found.products == limit
+        best = np.linalg.eigvalsh(space.T @ H @ space)[-1]
+        assert found.value == pytest.approx(best, abs=1e-10 * norm)
+        vector = flat(found.vector)
+        residual = np.linalg.norm(H @ vector - found.value * vector)
+        assert found.residual == pytest.approx(residual, abs=1e-12 * norm)
+        assert found.residual > 1e-12 * norm  # so it has not converged, on any machine
+        if limit > 1:
+            space = np.linalg.qr(np.column_stack([space, H @ space[:, -1]]))[0]
 
 
 @pytest.mark.parametrize("samples", [False, True])

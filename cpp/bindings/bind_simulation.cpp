@@ -74,6 +74,7 @@ void check(const Plan& plan) {
   for (std::int64_t run = 0; run < plan.runs; ++run) {
     require_positive(plan.step[run], "step");
     require_positive(plan.last_step[run], "last_step");
+    require(plan.max_steps[run] >= 1, "max_steps", "is not positive");
     require(plan.steps[run] >= (adaptive ? 0 : 1), "steps", "is too small");
     longest = std::max(longest, plan.steps[run]);
     if (!adaptive) continue;
@@ -93,9 +94,10 @@ template <class Scalar>
 py::dict bind_simulate(const Problem& problem, Array<Scalar> weights, const std::string& method,
                        const Array<double>& step, const Array<std::int64_t>& steps,
                        const Array<double>& last_step, double time, const Array<double>& rtol,
-                       const Array<double>& atol, double every, std::int64_t records,
-                       const std::vector<std::string>& record, double tolerance, int threads,
-                       const std::string& engine, const py::object& progress) {
+                       const Array<double>& atol, const Array<std::int64_t>& max_steps,
+                       double every, std::int64_t records, const std::vector<std::string>& record,
+                       double tolerance, int threads, const std::string& engine,
+                       const py::object& progress) {
   const py::ssize_t runs = weights.ndim() == 2 ? weights.shape(0) : 0;
   require_shape(weights, "weights", {runs, problem.net.parameters});
   Plan plan;
@@ -107,6 +109,7 @@ py::dict bind_simulate(const Problem& problem, Array<Scalar> weights, const std:
   plan.time = time;
   plan.rtol = to_vector(rtol, "rtol", runs);
   plan.atol = to_vector(atol, "atol", runs);
+  plan.max_steps = to_vector(max_steps, "max_steps", runs);
   plan.every = every;
   plan.records = records;
   plan.tolerance = tolerance;
@@ -151,8 +154,9 @@ void define(py::module_& module) {
   module.def("simulate", &bind_simulate<Scalar>, py::arg("problem"), py::arg("weights").noconvert(),
              py::arg("method"), py::arg("step").noconvert(), py::arg("steps").noconvert(),
              py::arg("last_step").noconvert(), py::arg("time"), py::arg("rtol").noconvert(),
-             py::arg("atol").noconvert(), py::arg("every"), py::arg("records"), py::arg("record"),
-             py::arg("tolerance"), py::arg("threads"), py::arg("engine"), py::arg("progress"));
+             py::arg("atol").noconvert(), py::arg("max_steps").noconvert(), py::arg("every"),
+             py::arg("records"), py::arg("record"), py::arg("tolerance"), py::arg("threads"),
+             py::arg("engine"), py::arg("progress"));
 }
 
 }  // namespace

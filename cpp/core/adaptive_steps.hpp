@@ -1,4 +1,8 @@
 // Gradient flow with adaptive steps (dopri5): a pass of the loop tries one step of every lane.
+//
+// Along the flow dR/dt = -|grad R|^2: the risk cannot rise. Tolerances that are loose beside a
+// stiff start would let it, step by step, up to where it overflows. So a step is too long too where
+// it ends above twice the lowest excess so far, and above what is noise at a minimizer.
 #pragma once
 
 #include "ensemble.hpp"
@@ -21,7 +25,7 @@ class AdaptiveSteps : Ensemble<Stages> {
  public:
   template <class... Arguments>
   explicit AdaptiveSteps(const Problem& problem, const Plan& plan, Arguments&&... arguments)
-      : Base(problem, plan, dopri5, arguments...) {}
+      : Base(problem, plan, dopri5, arguments...), noise_(largest_noise(problem)) {}
 
   using Base::recorder;
 
@@ -62,6 +66,8 @@ class AdaptiveSteps : Ensemble<Stages> {
       Status status = Base::status_of(i, excess.lane(i));
       if (Base::has_values(status)) status = Base::record(i, 0, values, status);
       lanes_[i].next = 1;
+      lanes_[i].lowest = excess.lane(i);
+      lanes_[i].noise = noise_ > 0 ? noise_ : relative_noise * lanes_[i].lowest;
       if (status == Status::completed && lanes_[i].time < plan_.time) continue;
       again.set_lane(i, Scalar(end(i, status, 0)));
     }
@@ -70,7 +76,7 @@ class AdaptiveSteps : Ensemble<Stages> {
 
   // Returns the lanes that took another run.
   P try_step() {
-    P h = zero<P>();
+    P h = zero<P>(), highest = zero<P>();
     bool arrives[Base::lanes] = {};
     for (int i = 0; i < Base::lanes; ++i) {
       const Lane& lane = lanes_[i];
@@ -81,6 +87,7 @@ class AdaptiveSteps : Ensemble<Stages> {
       // A step of zero would be taken for ever.
       const double step = std::max(lane.step, double(std::numeric_limits<Scalar>::min()));
       h.set_lane(i, Scalar(arrives[i] ? rest : step));
+      highest.set_lane(i, Scalar(std::max(2 * lane.lowest, lane.noise)));
     }
     P excess = zero<P>();
     for (int s = 1; s <= last_stage; ++s) {
@@ -89,7 +96,8 @@ class AdaptiveSteps : Ensemble<Stages> {
     }
     const RiskValues values = Base::risk_values(excess);
     const P error = stages_.squared_error(Base::W(), dopri5_error, h, rtol_, atol_);
-    const Mask<P> good = (error <= P(Scalar(1))) & finite(excess) & Base::running();
+    const Mask<P> exact = (error <= P(Scalar(1))) & finite(excess) & Base::running();
+    const Mask<P> good = exact & (excess <= highest);
     const P accepted = select(good, P(Scalar(1)), zero<P>());
     for (int i = 0; i < Base::lanes; ++i) {
       if (accepted.lane(i) > 0) advance(i, h.lane(i), arrives[i]);
@@ -97,10 +105,11 @@ class AdaptiveSteps : Ensemble<Stages> {
     stages_.advance(Base::W(), h, good);
     stages_.take_over(last_stage, good);
     P fresh = zero<P>();
+    const P risen = select(exact, P(Scalar(1)), zero<P>()) - accepted;
     for (int i = 0; i < Base::lanes; ++i) {
       if (lanes_[i].run < 0) continue;
       choose_step(lanes_[i], h.lane(i), error.lane(i), accepted.lane(i) > 0);
-      fresh.set_lane(i, Scalar(settle(i, accepted.lane(i) > 0, values)));
+      fresh.set_lane(i, Scalar(settle(i, accepted.lane(i) > 0, risen.lane(i) > 0, values)));
     }
     return fresh;
   }
@@ -124,10 +133,10 @@ class AdaptiveSteps : Ensemble<Stages> {
 
   // Proportional-integral control of Hairer, Norsett and Wanner (IV.2, beta = 0.04), which rejects
   // fewer steps at the edge of stability: h err^-0.17 err_before^0.04, safety 0.9, factor between
-  // 0.2 and 10, no growth after a rejection.
+  // 0.2 and 10, no growth after a rejection; 0.2 where the error says nothing against the step.
   static void choose_step(Lane& lane, double taken, double squared_error, bool accepted) {
     double factor = 0.2;
-    if (std::isfinite(squared_error)) {
+    if (accepted || (std::isfinite(squared_error) && squared_error > 1)) {
       const double log_error = 0.5 * std::log(std::max(squared_error, 1e-16));
       factor =
           0.9 * std::exp(accepted ? 0.04 * lane.log_error - 0.17 * log_error : -0.2 * log_error);
@@ -139,21 +148,29 @@ class AdaptiveSteps : Ensemble<Stages> {
   }
 
   // Ends the run of a lane that has arrived, converged, or can't go on; true where it took another.
-  bool settle(int i, bool accepted, const RiskValues& values) {
-    const Lane& lane = lanes_[i];
-    if (!accepted) {
-      // No step is short enough: the weights or their gradient overflow. At the start the steps may
-      // fall by 32 digits, since the first was a guess.
-      constexpr double epsilon = std::numeric_limits<double>::epsilon();
-      const double since = std::max(lane.time, epsilon * plan_.step[lane.run]);
-      const double shortest =
-          std::max(16 * epsilon * since, double(std::numeric_limits<Scalar>::min()));
-      return lane.step < shortest && end(i, Status::diverged, lane.next);
+  bool settle(int i, bool accepted, bool risen, const RiskValues& values) {
+    Lane& lane = lanes_[i];
+    if (accepted) {
+      const double excess = values.excess.lane(i);
+      lane.lowest = std::min(lane.lowest, excess);
+      const Status status = Base::status_of(i, excess);
+      if (status != Status::completed || !(lane.time < plan_.time)) {
+        const std::int64_t slot = lane.time < plan_.time ? lane.next : plan_.records - 1;
+        return end(i, Base::record(i, slot, values, status), slot);
+      }
+    } else if (lane.step < shortest(lane)) {
+      // However short the step, the risk is higher: that is rounding, and is not looked at again.
+      if (!risen) return end(i, lane.steps == 0 ? Status::diverged : Status::stiff, lane.next);
+      lane.lowest = std::numeric_limits<double>::infinity();
     }
-    const Status status = Base::status_of(i, values.excess.lane(i));
-    if (status == Status::completed && lane.time < plan_.time) return false;
-    const std::int64_t slot = lane.time < plan_.time ? lane.next : plan_.records - 1;
-    return end(i, Base::record(i, slot, values, status), slot);
+    return ++lane.tries >= plan_.max_steps[lane.run] && end(i, Status::max_steps, lane.next);
+  }
+
+  // Below it a step would not change the time. At the start any step does, and where none is short
+  // enough the gradient overflows.
+  static double shortest(const Lane& lane) {
+    return std::max(16 * std::numeric_limits<double>::epsilon() * lane.time,
+                    double(std::numeric_limits<Scalar>::min()));
   }
 
   bool end(int i, Status status, std::int64_t slot) {
@@ -162,7 +179,27 @@ class AdaptiveSteps : Ensemble<Stages> {
     return start(i);
   }
 
+  // Of the excess risk about a minimizer, by ordinary tolerances and by rounding, beside that of
+  // the zero map
+  static double largest_noise(const Problem& problem) {
+    double excess = 0;
+    if (problem.by_samples()) {
+      for (const double y : problem.samples.train.targets) excess += y * y;
+      excess = excess / problem.samples.train.count() - problem.risk.minimum;
+    } else {
+      using One = Pack<double, 1>;
+      const AlignedVector<One> w(problem.net.widths[0], zero<One>());
+      AlignedVector<One> gradient(w.size());
+      excess = RiskEvaluator<One>(problem.risk).gradient(w.data(), gradient.data()).lane(0);
+    }
+    const double rounding = 64 * std::numeric_limits<Scalar>::epsilon();
+    return std::max(relative_noise * excess, rounding * (excess + problem.risk.minimum));
+  }
+
+  static constexpr double relative_noise = 1e-6;
+
   P rtol_ = zero<P>(), atol_ = zero<P>();
+  const double noise_;  // 0 where there is nothing to fit
 };
 
 }  // namespace deeplinear

@@ -54,6 +54,9 @@ class Ensemble {
     double step = 0;                        // the next to be tried
     double log_error = smallest_log_error;  // of the last accepted step
     bool rejected = false;                  // the last try
+    std::int64_t tries = 0;
+    double lowest = 0;  // excess risk so far
+    double noise = 0;   // of the excess risk about a minimizer, at most
   };
 
   // The risk, and what comes with it for a linear map, of every lane at the last stage

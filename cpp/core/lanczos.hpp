@@ -68,7 +68,8 @@ class Lanczos {
     set_start();
     Q_.set(locked_, x_);
     // With restarts T is no longer tridiagonal, but diagonal in what was kept, with a border.
-    Matrix T = Matrix::Zero(capacity_, capacity_);
+    const Index room = std::min<Index>(capacity_, 256);
+    Matrix T = Matrix::Zero(room, room);
     Index kept = 0, j = 0;
     for (; !stopped(); ++j) {
       extend(T, j);
@@ -196,6 +197,10 @@ class Lanczos {
     multiply(Q_.columns().col(locked_ + j));
     const Index count = locked_ + j + 1;
     const double before = Q_.find_coefficients(w_, count);
+    if (j == T.cols()) {
+      const Index room = std::min(2 * j, capacity_);
+      T.conservativeResizeLike(Matrix::Zero(room, room));
+    }
     T.col(j).head(j + 1) = Q_.coefficients().tail(j + 1);
     T.row(j).head(j + 1) = Q_.coefficients().tail(j + 1).transpose();
     // Twice at least: a single time takes w off a basis that is orthogonal up to d only up to about

@@ -9,6 +9,7 @@
 #include "full_hessian.hpp"
 #include "maps.hpp"
 #include "product_unit.hpp"
+#include "several.hpp"
 
 namespace deeplinear {
 namespace {
@@ -22,22 +23,33 @@ constexpr double epsilon = std::numeric_limits<double>::epsilon();
 // Up to this dimension a dense eigensolver is as fast as Lanczos, and sees every eigenvalue.
 constexpr Index largest_dense_dimension = 24;
 
-// All eigenpairs, the extreme one first
+// Up to this dimension times the size of a vector, 32 MB of a matrix, of which there are five: no
+// call takes more products than the dimension.
+constexpr Index largest_matrix = Index(1) << 22;
+
+// The extreme one first, of the whole matrix
 template <class Operator>
-std::vector<Eigenpair> dense_eigenpairs(Operator& H, Index count, bool largest) {
-  const Matrix basis = H.basis();
-  const SymmetricEigen eigen = symmetric_eigen(H.matrix(basis, nullptr));
+std::vector<Eigenpair> dense_eigenpairs(Operator& H, Index count, const LanczosOptions& options) {
+  const Matrix basis = H.basis(), A = H.matrix(basis, options.interrupted);
+  const SymmetricEigen eigen = symmetric_eigen(A);
+  const bool whole = !(options.interrupted && options.interrupted()) && eigen.converged;
   std::vector<Eigenpair> pairs;
-  Vector product(H.size());
   for (Index i = 0; i < std::min(count, H.dimension()); ++i) {
-    const Index index = largest ? H.dimension() - 1 - i : i;
+    const Index index = options.largest ? H.dimension() - 1 - i : i;
     Eigenpair pair;
     pair.vector = basis * eigen.vectors.col(index);
-    H.apply(pair.vector, product);
     pair.value = eigen.values[index];
-    pair.residual = (product - pair.value * pair.vector).stableNorm();
-    pair.products = (i == 0 ? H.dimension() : 0) + 1;
-    pair.converged = eigen.converged && std::isfinite(pair.residual);
+    pair.products = i == 0 ? H.dimension() : 0;
+    if (count == 1) {
+      Vector product(H.size());
+      H.apply(pair.vector, product);
+      ++pair.products;
+      pair.residual = (product - pair.value * pair.vector).stableNorm();
+    } else {
+      pair.residual =
+          (A * eigen.vectors.col(index) - pair.value * eigen.vectors.col(index)).stableNorm();
+    }
+    pair.converged = whole && std::isfinite(pair.residual);
     pairs.push_back(std::move(pair));
   }
   return pairs;
@@ -46,15 +58,11 @@ std::vector<Eigenpair> dense_eigenpairs(Operator& H, Index count, bool largest) 
 // One after another, each without those before it: a repeated eigenvalue, of which a Krylov space
 // holds one vector alone, is found as often as it is there.
 template <class Operator>
-std::vector<Eigenpair> eigenpairs(Operator& H, Index count, LanczosOptions options,
-                                  const Vector* start) {
-  if (H.dimension() <= largest_dense_dimension) {
-    return dense_eigenpairs(H, count, options.largest);
-  }
+std::vector<Eigenpair> successive_eigenpairs(Operator& H, Index count, LanczosOptions options) {
   std::vector<Eigenpair> pairs;
   Matrix locked(H.size(), 0);
   Vector guess;
-  if (start) guess = *start;
+  if (options.start) guess = *options.start;
   for (Index i = 0; i < std::min(count, H.dimension()); ++i) {
     if (i > 0 && options.interrupted && options.interrupted()) break;
     options.start = guess.size() > 0 ? &guess : nullptr;
@@ -74,6 +82,23 @@ std::vector<Eigenpair> eigenpairs(Operator& H, Index count, LanczosOptions optio
     return options.largest ? a.value > b.value : a.value < b.value;
   });
   return pairs;
+}
+
+template <class Operator>
+std::vector<Eigenpair> eigenpairs(Operator& H, Index count, LanczosOptions options,
+                                  const Vector* start) {
+  const Index n = H.dimension();
+  const bool fits = n <= largest_matrix / H.size();
+  // A Krylov space of several eigenvectors and the search for repeated ones have about so many.
+  const bool most = count > 1 && fits && 3 * count + 60 >= n;
+  if ((n <= largest_dense_dimension || most) && n < options.max_products) {
+    return dense_eigenpairs(H, count, options);
+  }
+  options.start = start;
+  if (count > 1 && fits) return SeveralEigenpairs<Operator>(H, count, options).run();
+  // Without restarts a basis of the whole space is the end.
+  if (fits) options.max_basis = n;
+  return successive_eigenpairs(H, count, options);
 }
 
 // A Lanczos basis is small beside the weights, where they are large.
@@ -247,7 +272,6 @@ std::vector<Sharpness> extreme_eigenvalues(Landscape& landscape, int count, Lanc
       all.push_back(sharpness_of(pair, {H.direction(pair.vector), {}}));
     } else if (used < zeros && (more || pairs.size() == std::size_t(H.dimension()))) {
       Sharpness zero;
-      zero.products = more ? pairs[next].products : 0;
       zero.converged = known;
       zero.vector.dense.resize(net.parameters);
       H.null_direction(used++, zero.vector.dense.data());
@@ -255,6 +279,11 @@ std::vector<Sharpness> extreme_eigenvalues(Landscape& landscape, int count, Lanc
     } else {
       break;
     }
+  }
+  // What lies beyond the zeros is left out, but what it took is not.
+  for (Sharpness& one : all) {
+    if (next == pairs.size()) break;
+    if (one.vector.dense.size() > 0) one.products = pairs[next++].products;
   }
   return all;
 }

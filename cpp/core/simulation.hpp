@@ -12,28 +12,33 @@ namespace deeplinear {
 
 enum class Method { euler, rk4, dopri5 };  // gradient descent is Euler's method
 
-// Overflowed and underflowed: a product of the layers was out of range at the start.
+// Overflowed and underflowed: a product of the layers was out of range at the start. Of dopri5,
+// max_steps: tried as many steps as it may; stiff: the step that the tolerances ask for is below
+// the rounding of the time.
 enum class Status : std::int32_t {
   unfinished = 0,
   completed = 1,
   converged = 2,
   diverged = 3,
   overflowed = 4,
-  underflowed = 5
+  underflowed = 5,
+  max_steps = 6,
+  stiff = 7
 };
 
 // What every run does. An array has one entry per run.
 struct Plan {
   Method method = Method::euler;
   std::int64_t runs = 0;
-  std::vector<double> step;         // step size; of dopri5, the first to be tried
-  std::vector<std::int64_t> steps;  // number of steps, not dopri5
-  std::vector<double> last_step;    // size of the last of them
-  double time = 0;                  // end, dopri5
-  std::vector<double> rtol, atol;   // dopri5
-  double every = 0;                 // steps (dopri5: time) between records, 0: start and end only
-  std::int64_t records = 2;         // per run, start and end included
-  double tolerance = 0;             // a run stops where its excess risk is this small, 0: never
+  std::vector<double> step;             // step size; of dopri5, the first to be tried
+  std::vector<std::int64_t> steps;      // number of steps, not dopri5
+  std::vector<double> last_step;        // size of the last of them
+  double time = 0;                      // end, dopri5
+  std::vector<double> rtol, atol;       // dopri5
+  std::vector<std::int64_t> max_steps;  // dopri5: how many may be tried
+  double every = 0;          // steps (dopri5: time) between records, 0: start and end only
+  std::int64_t records = 2;  // per run, start and end included
+  double tolerance = 0;      // a run stops where its excess risk is this small, 0: never
   int threads = 1;
   bool wide = false;  // one run to a team of threads, instead of a SIMD lane per run
 };

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from deeplinear.dynamics import GradientDescent, GradientFlow
     from deeplinear.landscape import Landscape, Sharpness
     from deeplinear.network import Network
-    from deeplinear.options import RECORDABLE
+    from deeplinear.options import RECORDABLE, STATUS
     from deeplinear.regression import Regression, gaussian_regression
     from deeplinear.simulation import Interrupted, simulate
     from deeplinear.sweeps import sweep
@@ -23,6 +23,7 @@ __version__: str = build_config()["version"]
 
 __all__ = [
     "RECORDABLE",
+    "STATUS",
     "GradientDescent",
     "GradientFlow",
     "Interrupted",
@@ -49,7 +50,7 @@ _MODULES = {
     "init": (),
     "landscape": ("Landscape", "Sharpness"),
     "network": ("Network",),
-    "options": ("RECORDABLE",),
+    "options": ("RECORDABLE", "STATUS"),
     "regression": ("Regression", "gaussian_regression"),
     "simulation": ("Interrupted", "simulate"),
     "sweeps": ("sweep",),

@@ -103,6 +103,7 @@ def simulate(
     time: float,
     rtol: _Float64,
     atol: _Float64,
+    max_steps: _Int64,
     every: float,
     records: int,
     record: Sequence[str],

@@ -18,9 +18,9 @@ from deeplinear import theory
 from deeplinear.checks import FloatArray
 from deeplinear.dynamics import GradientDescent
 from deeplinear.experiments import Preset, Problem, Training
-from deeplinear.options import RECORDABLE
+from deeplinear.options import RECORDABLE, STATUS_NAMES, arrived
 from deeplinear.regression import Regression
-from deeplinear.simulation import STATUS, add_accuracy
+from deeplinear.simulation import add_accuracy
 
 #: A run has reached a minimizer where its excess risk is at most this share of the zero map's,
 REACHED = 1e-6
@@ -235,7 +235,7 @@ def rows_of(preset: Preset, block: Block, dataset: xr.Dataset) -> Rows:
         "last_step": dataset["last_step"].values,
         "steps": np.full(runs, training.steps if descent else np.nan, dtype=np.float64),
         "risk_before_end": before,
-        "reached": (latest - least <= limit) & (status != "diverged"),
+        "reached": (latest - least <= limit) & arrived(status),
     }
     return Rows(
         block, columns, records, dataset["weights"].values if keeps_weights(preset) else None
@@ -256,7 +256,7 @@ def stored_rows(preset: Preset, block: Block, dataset: xr.Dataset) -> Rows:
         extra = {"layer": block.depth, "pair": block.depth - 1}.get(_RECORDS[name][1] or "")
         records[name] = values if extra is None else values[..., :extra]
     columns = {name: part[name].values for name in _COLUMNS}
-    columns["status"] = columns["status"].astype(STATUS.dtype)
+    columns["status"] = columns["status"].astype(STATUS_NAMES.dtype)
     columns["dynamics"] = columns["dynamics"].astype(str)
     weights = part["weights"].values if keeps_weights(preset) else None
     return Rows(block, columns, records, weights)

@@ -23,15 +23,17 @@ FloatArray = npt.NDArray[np.float64]
 
 #: A field that takes one number, or several of them for a sweep.
 Numbers = float | Sequence[float] | npt.NDArray[Any]
+#: A field that takes one integer, or several of them for a sweep.
+Counts = int | Sequence[int] | npt.NDArray[Any]
 #: A field that takes one name, or several of them for a sweep.
 Names = str | Sequence[str]
+
+#: Whole numbers up to here are exact in float64; no count goes beyond.
+LARGEST_COUNT = 2**53
 
 T = TypeVar("T")
 
 _DIMENSIONS = ("zero", "one", "two", "three")
-
-#: Whole numbers up to here are exact in float64; no count goes beyond.
-LARGEST_COUNT = 2**53
 
 
 def describe(value: object) -> str:
@@ -314,7 +316,7 @@ def scalar_or_sequence(
 def single(name: str, value: Numbers) -> float: ...
 @overload
 def single(name: str, value: Names) -> str: ...
-def single(name: str, value: Numbers | Names) -> float | str:
+def single(name: str, value: Numbers | Counts | Names) -> float | str:
     """Return the value of a field made by `scalar_or_sequence`, where one value is needed.
 
     Raises
@@ -322,7 +324,7 @@ def single(name: str, value: Numbers | Names) -> float | str:
     ValueError
         If the field holds a sequence.
     """
-    if isinstance(value, (float, str)):
+    if isinstance(value, (float, int, str)):
         return value
     raise ValueError(
         f"{name} must be one value here; got a sequence of {len(value)}, which only a sweep takes."

@@ -206,10 +206,10 @@ class Hessian(ABC):
     ) -> Sharpness:
         """Compute the algebraically largest or lowest eigenvalue of the Hessian over all weights.
 
-        By Lanczos with full reorthogonalization and thick restarts, or a dense eigensolver where
-        the Hessian is small; of a linear network on the compressed Hessian, and at a minimizer, to
-        the tolerance, from the d x d matrix that has the same largest eigenvalue there,
-        ``2 C^(1/2) (sum_k |u_k|^2 A_k^T A_k) C^(1/2)``.
+        By Lanczos with full reorthogonalization, and thick restarts above 2,048 dimensions, or a
+        dense eigensolver where the Hessian is small; of a linear network on the compressed Hessian,
+        and at a minimizer, to the tolerance, from the d x d matrix that has the same largest
+        eigenvalue there, ``2 C^(1/2) (sum_k |u_k|^2 A_k^T A_k) C^(1/2)``.
 
         Parameters
         ----------
@@ -250,10 +250,12 @@ class Hessian(ABC):
     ) -> list[Sharpness]:
         """Compute the k algebraically largest or lowest eigenvalues of the Hessian.
 
-        One after another as `sharpness`, each without those before it, so that a repeated
-        eigenvalue comes as often as it is there; the zeros outside the Hessian's range included.
-        What was found before bounds the accuracy: residuals add up, and after one that has not
-        converged none has.
+        From one orthonormal basis that grows as that of Lanczos, by a product each, so that all
+        together take no more products than the Hessian has dimensions; where k is a large part of
+        them, from the dense matrix. A repeated eigenvalue comes as often as it is there, and the
+        zeros outside the Hessian's range are included. After one that has not converged none has.
+        Of more than 2,048 dimensions, where a basis of all takes more than 32 MB, one after another
+        as `sharpness`, each without those before it: their residuals add up.
 
         Parameters
         ----------
@@ -261,7 +263,7 @@ class Hessian(ABC):
         k : int, default 6
             How many; fewer come where there are fewer weights.
         tolerance, which, max_products
-            As of `sharpness`; the limit is for each of them.
+            As of `sharpness`; the limit is for each of them, and so is ``products``.
 
         Returns
         -------

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from deeplinear.checks import (
     LARGEST_COUNT,
@@ -32,9 +33,42 @@ RECORDABLE: dict[str, tuple[str, str | None]] = {
     "balancedness": ("largest Frobenius norm of W_{k+1}^T W_{k+1} - W_k W_k^T over k", None),
 }
 
+#: How a run can end: status -> what it means, and what helps. In the order of the core's numbers.
+STATUS: dict[str, str] = {
+    "unfinished": "stopped by Ctrl-C on its way",
+    "completed": "took all of its steps, or arrived at the end of time",
+    "converged": "its excess risk fell to the tolerance",
+    "diverged": "the risk or its gradient overflowed: take a smaller learning rate or step; of "
+    "dopri5, at the start alone: take a smaller scale, or float64",
+    "overflowed": "a product of the initial layers, or the risk there, is too large for the dtype: "
+    "take a smaller scale",
+    "underflowed": "a product of the initial layers is too small for the dtype: take a larger "
+    "scale",
+    "max_steps": "dopri5 tried as many steps as it may before the end of time: raise max_steps, or "
+    "rtol and atol, or stop at a tolerance",
+    "stiff": "the step that rtol and atol ask of dopri5 is below the rounding of the time: raise "
+    "them, or take float64",
+}
+
+#: The status of a run by the core's number.
+STATUS_NAMES = np.array(list(STATUS))
+
 ENGINES = ("auto", "ensemble", "wide")
 DTYPES = ("float64", "float32")
 LARGEST_STEPS = LARGEST_COUNT
+
+
+def arrived(status: npt.NDArray[np.str_]) -> npt.NDArray[np.bool_]:
+    """Say of every run whether it came to an end of its own, and its last record is a number."""
+    return np.isin(status, ("completed", "converged"))
+
+
+def endings(status: npt.NDArray[np.str_]) -> str:
+    """Count the runs that diverged, and those that ended early in another way, if there are any."""
+    counts = {name: int((status == name).sum()) for name in STATUS}
+    others = (name for name in counts if name not in ("completed", "converged", "diverged"))
+    words = [f"{counts['diverged']:,} diverged"]
+    return ", ".join(words + [f"{counts[name]:,} {name}" for name in others if counts[name]])
 
 
 @dataclass(frozen=True)

@@ -5,24 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
 from deeplinear import _core
-from deeplinear.checks import FloatArray, all_finite, single, truth
+from deeplinear.checks import LARGEST_COUNT, FloatArray, all_finite, single, truth
 from deeplinear.dynamics import Dynamics, GradientDescent
 from deeplinear.landscape import Landscape
 from deeplinear.memory import aligned_copy, require_memory
 from deeplinear.network import Network
-from deeplinear.options import LARGEST_STEPS, RECORDABLE, Options, check_options
+from deeplinear.options import RECORDABLE, STATUS_NAMES, Options, check_options
 from deeplinear.progress import Update, progress_bar
 
 __all__ = ["Interrupted", "simulate"]
-
-STATUS = np.array(["unfinished", "completed", "converged", "diverged", "overflowed", "underflowed"])
 
 
 class Interrupted(KeyboardInterrupt):
@@ -110,13 +108,18 @@ def simulate(
     xarray.Dataset
         Dimensions ``run`` and ``step`` or ``time``. Variables: what was recorded ("layer_norm" and
         "rank_one_gap" also by ``layer`` 1..L, "alignment" by ``pair`` 1..L-1); ``weights`` (run,
-        parameter) at the end, see `Network.unflatten`; ``status`` (run), "completed", "converged",
-        "diverged" (the risk or its gradient overflowed), or, of the initial weights of linear
-        networks not computed through the samples, "overflowed" or "underflowed" (a product of the
-        layers, or the risk, is out of the range of `dtype`);
+        parameter) at the end, see `Network.unflatten`; ``status`` (run), a word of `STATUS`, which
+        says of each what it means: "completed"; "converged"; "diverged" (the risk or its gradient
+        overflowed: a smaller learning rate or step); of "dopri5" in its place "max_steps" (it tried
+        as many steps as it may: more of them, or looser tolerances) and "stiff" (the step that the
+        tolerances ask for is below the rounding of the time: looser ones, or float64); or, of the
+        initial weights of linear networks not computed through the samples, "overflowed" or
+        "underflowed" (a product of the layers, or the risk, is out of the range of `dtype`: another
+        scale);
         the coordinate ``out_of_range_layer`` (run) is the layer 1..L whose product ``W_k^T ...
         W_L^T p`` it was, 0 where there is none; ``last_step`` (run), the steps taken. The records
-        of a diverged run are NaN from there on; those of a converged run keep their last value.
+        of a run that ended early are NaN from there on, where ``weights`` are finite in any case
+        but "diverged"; those of a converged run keep their last value.
 
         Two coordinates without a dimension, which `xarray.concat` keeps apart where they differ:
         ``network``, of which ``Network(**json.loads(dataset.network.item()))`` makes the network
@@ -173,36 +176,40 @@ def simulate(
 class RunSettings:
     """The numbers of the dynamics of every run, each of shape (runs,), with one integrator."""
 
+    _names: ClassVar[tuple[str, ...]] = ("step", "rtol", "atol", "max_steps")
+
     method: str
     step: FloatArray
     rtol: FloatArray
     atol: FloatArray
+    max_steps: npt.NDArray[np.int64]
 
     @classmethod
     def of(cls, dynamics: Dynamics) -> RunSettings:
         """Read one run's numbers; a field that holds a sequence is an error."""
         if isinstance(dynamics, GradientDescent):
             rate = single("learning_rate", dynamics.learning_rate)
-            return cls("descent", *(np.array([x]) for x in (rate, 1.0, 1.0)))
-        fields = (single(name, getattr(dynamics, name)) for name in ("step", "rtol", "atol"))
+            return cls("descent", *(np.array([x]) for x in (rate, 1.0, 1.0, 1)))
+        fields = (single(name, getattr(dynamics, name)) for name in cls._names)
         method = single("method", dynamics.method)
         return cls(method, *(np.array([x]) for x in fields))
 
     def repeat(self, runs: int) -> RunSettings:
         """Give every one of several runs the same numbers."""
-        return RunSettings(
-            self.method, *(np.repeat(x, runs) for x in (self.step, self.rtol, self.atol))
-        )
+        return RunSettings(self.method, *(np.repeat(x, runs) for x in self._columns()))
+
+    def _columns(self) -> list[npt.NDArray[Any]]:
+        return [getattr(self, name) for name in self._names]
 
     def common(self) -> dict[str, float]:
         """Return the fields of the dynamics in which all runs agree."""
-        fields = {"learning_rate": self.step}
+        fields: dict[str, npt.NDArray[Any]] = {"learning_rate": self.step}
         if self.method != "descent":
             fields = {"step": self.step}
         if self.method == "dopri5":
-            fields |= {"rtol": self.rtol, "atol": self.atol}
+            fields = {name: getattr(self, name) for name in self._names}
         return {
-            name: float(values[0])
+            name: values[0].item()
             for name, values in fields.items()
             if len(values) > 0 and (values == values[0]).all()
         }
@@ -210,7 +217,7 @@ class RunSettings:
     @classmethod
     def join(cls, settings: Sequence[RunSettings]) -> RunSettings:
         """Put runs of the same integrator one after another."""
-        columns = zip(*((s.step, s.rtol, s.atol) for s in settings), strict=True)
+        columns = zip(*(s._columns() for s in settings), strict=True)
         return cls(settings[0].method, *(np.concatenate(column) for column in columns))
 
 
@@ -242,7 +249,7 @@ def _grid(network: Network, settings: RunSettings, options: Options) -> _Grid:
         steps = np.full(runs, int(horizon), np.int64)
         return _Grid(steps, settings.step, places, _between(places, every))
     ratio = horizon / settings.step
-    if ratio.max() > LARGEST_STEPS:
+    if ratio.max() > LARGEST_COUNT:
         raise ValueError(
             f"step must be at least time / 2^53; got {settings.step.min()} for time {horizon}."
         )
@@ -275,7 +282,7 @@ def _record_count(end: float, every: float | None) -> int:
     if float(end).is_integer() and float(every).is_integer():
         return -(-int(end) // int(every)) + 1
     ratio = min(end / every, 1e300)
-    return int(_count(np.array([ratio]))[0] if ratio < LARGEST_STEPS else ratio) + 1
+    return int(_count(np.array([ratio]))[0] if ratio < LARGEST_COUNT else ratio) + 1
 
 
 def _record_places(end: float, every: float | None, count: int) -> FloatArray:
@@ -319,6 +326,7 @@ def run_ensemble(
         float(options.horizon),
         settings.rtol,
         settings.atol,
+        settings.max_steps,
         grid.every,
         len(grid.coordinate),
         options.record,
@@ -338,7 +346,7 @@ def run_ensemble(
         variables["sharpness"][2]["largest_relative_residual"] = result["sharpness_residual"]
         variables["sharpness"][2]["unconverged"] = result["unconverged"]
     variables["weights"] = (("run", "parameter"), start)
-    variables["status"] = (("run",), STATUS[result["status"]])
+    variables["status"] = (("run",), STATUS_NAMES[result["status"]])
     variables["last_step"] = (("run",), result["last_step"], {"long_name": "steps taken"})
     dataset = xr.Dataset(
         variables,

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from deeplinear.checks import FloatArray
 from deeplinear.experiments import Preset
+from deeplinear.options import arrived, endings
 
 __all__ = ["print_summary", "print_totals"]
 
@@ -58,9 +59,9 @@ def _print_bounds(dataset: xr.Dataset) -> None:
 
 def _print_line(dataset: xr.Dataset) -> None:
     """Print how many runs reached a minimizer or diverged, and the range of final sharpness."""
-    reached, diverged = dataset["reached"].values, dataset["status"].values == "diverged"
-    line = f"  {reached.sum():,} of {len(reached):,} runs reached a minimizer, {diverged.sum():,} "
-    line += "diverged"
+    reached = dataset["reached"].values
+    line = f"  {reached.sum():,} of {len(reached):,} runs reached a minimizer, "
+    line += endings(dataset["status"].values)
     if reached.any() and "sharpness" in dataset:
         final = dataset["sharpness"].values[reached, -1]
         line += f"; sharpness there {final.min():.4g} to {final.max():.4g}"
@@ -104,18 +105,19 @@ def _rows(dataset: xr.Dataset) -> list[dict[str, str]]:
     rows = []
     for rate in sorted(set(dataset["learning_rate"].values.tolist())):
         runs = dataset.isel(run=dataset["learning_rate"].values == rate)
-        diverged = runs["status"].values == "diverged"
+        status = runs["status"].values
+        ended = arrived(status)
         row = {
             "learning rate": f"{rate:g}{' *' if rate > critical else '  '}",
             "2/eta": f"{2 / rate:.4g}",
             "runs": str(runs.sizes["run"]),
             "reached a minimizer": str(int(runs["reached"].sum())),
-            "diverged": str(int(diverged.sum())),
+            "diverged": str(int((status == "diverged").sum())),
         }
         if "sharpness" in runs:
             final = runs["sharpness"].sel(record="end").values
-            from_smallest = final[~diverged & (runs["scale"].values == smallest)]
-            row["median final sharpness"] = _median(final[~diverged])
+            from_smallest = final[ended & (runs["scale"].values == smallest)]
+            row["median final sharpness"] = _median(final[ended])
             row[f"the same, from scale {smallest:g}"] = _median(from_smallest)
         rows.append(row)
     return rows

@@ -107,7 +107,7 @@ def residual_constant(flow: Runs) -> Iterator[Row]:
 
 def conserved(runs: Runs) -> Iterator[Row]:
     """Compare how far neighbouring layers drifted apart under flow and under descent."""
-    kept = runs.only(~runs.diverged)
+    kept = runs.only(runs.arrived)
     moved = np.abs(kept.end("balancedness") / kept.start("balancedness") - 1)
     of_flow, descent = float(moved[kept.flow].max()), ~kept.flow
     by_rate = [

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from deeplinear.checks import FloatArray
+from deeplinear.options import arrived
 
 __all__ = ["CONVERGED", "SETTLED", "Mask", "Row", "Runs"]
 
@@ -115,6 +116,11 @@ class Runs:
     def diverged(self) -> Mask:
         """Which runs diverged."""
         return np.asarray(self.data["status"].values == "diverged")
+
+    @property
+    def arrived(self) -> Mask:
+        """Which runs came to an end of their own, with numbers in the last record."""
+        return arrived(self.data["status"].values)
 
     @property
     def scales(self) -> list[float]:

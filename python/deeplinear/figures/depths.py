@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from deeplinear.figures.style import GREY, band, cut, legend, panels, pens
+from deeplinear.options import arrived
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,7 +33,7 @@ def depths(dataset: xr.Dataset) -> Figure:
         most = max(cell.sizes["run"] for cell in cells.values())
         table = np.full((most, len(cells)), np.nan)
         for column, cell in enumerate(cells.values()):
-            alive = cell["status"].values != "diverged"
+            alive = arrived(cell["status"].values)
             if alive.mean() < 0.5:
                 continue
             values = cell["distance"].sel(record="end").values[alive]

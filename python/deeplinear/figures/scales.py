@@ -23,6 +23,7 @@ from deeplinear.figures.style import (
     panels,
     pens,
 )
+from deeplinear.options import arrived
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,7 +48,7 @@ class _Line:
         """Summarize the runs of every scale as (middle, lower, upper)."""
         rows = []
         for scale, cell in cut(runs, "scale").items():
-            alive = cell["status"].values != "diverged"
+            alive = arrived(cell["status"].values)
             solid = bool(alive.any()) and bool(cell["reached"].values[alive].mean() > 0.5)
             rows.append((scale, *summary(cell), solid))
         table = np.array([row for row in rows if not math.isnan(row[1])]).reshape(-1, 5)
@@ -59,7 +60,7 @@ def _at_end(name: str, floor: float = 0.0) -> Callable[[xr.Dataset], tuple[float
     """Summarize what runs that did not diverge ended at."""
 
     def summary(cell: xr.Dataset) -> tuple[float, float, float]:
-        values = cell[name].sel(record="end").values[cell["status"].values != "diverged"]
+        values = cell[name].sel(record="end").values[arrived(cell["status"].values)]
         return median_interval(np.maximum(values, floor))
 
     return summary

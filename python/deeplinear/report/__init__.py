@@ -16,6 +16,7 @@ from deeplinear import figures
 from deeplinear.claims import CLAIMS, Row, rows
 from deeplinear.files import require, writable_directory, write_file
 from deeplinear.netcdf import MODULES, Unusable, load
+from deeplinear.options import endings
 from deeplinear.presets import PRESETS
 
 __all__ = ["write"]
@@ -200,12 +201,11 @@ def _experiment(name: str, dataset: xr.Dataset, table: Sequence[Row]) -> Iterato
 
 
 def _counts(dataset: xr.Dataset) -> str:
-    status = dataset["status"].values
-    diverged = int((status == "diverged").sum())
     reached = int(dataset["reached"].values.sum())
     word = "reached a minimizer" if dataset.attrs["activation"] == "identity" else "settled"
     return (
-        f"{dataset.sizes['run']:,} runs, of which {reached:,} {word} and {diverged:,} diverged, in "
+        f"{dataset.sizes['run']:,} runs, of which {reached:,} {word} and "
+        f"{endings(dataset['status'].values)}, in "
         f"{float(dataset.attrs['simulation_seconds']):,.2f} seconds of simulation."
     )
 
