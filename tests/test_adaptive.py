@@ -34,20 +34,29 @@ def zero_risk(landscape: dl.Landscape) -> float:
 
 @ENGINES
 @pytest.mark.parametrize(
-    ("scale", "rtol", "time"),
-    [(1, 1e3, 1.0), (3, 1e-2, 1.0), (3, 1e3, 1.0), (10, 1e-2, 0.01), (10, 1e3, 0.01)],
+    ("scale", "rtol", "time", "share"),
+    [
+        (1, 1e3, 1.0, 1e-6),
+        (3, 1e-2, 1.0, 1e-6),
+        (3, 1e3, 1.0, 1e-6),
+        (10, 1e-2, 1e-3, 30),
+        (10, 0.1, 1e-3, 30),
+        (10, 1e3, 1e-3, 30),
+    ],
 )
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_loose_tolerances(dtype: str, scale: float, rtol: float, time: float, engine: str) -> None:
-    """The flow goes down to a minimizer from any start, however loose the tolerances."""
+def test_loose_tolerances(
+    dtype: str, scale: float, rtol: float, time: float, share: float, engine: str
+) -> None:
+    """The flow goes down from any start, however loose the tolerances; in time to a minimizer."""
     landscape, weights = problem_of(scale)
     flow = dl.GradientFlow("dopri5", rtol=rtol, atol=1e-3 * rtol, max_steps=50_000)
     run = dl.simulate(
         landscape, weights, flow, time=time, every=None, dtype=dtype, engine=engine, threads=1
     )
     assert run.status.item() == "completed"
-    noise = max(1e-6, 64 * np.finfo(dtype).eps)
-    assert run.risk.values[0, -1] <= noise * zero_risk(landscape) * (1 + 1e-6)
+    share = max(share, 64 * float(np.finfo(dtype).eps))
+    assert run.risk.values[0, -1] <= share * zero_risk(landscape) * (1 + 1e-6)
     assert np.all(np.isfinite(run.weights))
 
 
@@ -74,7 +83,7 @@ def test_any_start_and_tolerance(activation: str, samples: bool) -> None:
 def test_a_stiff_start_follows_the_flow(scale: float, engine: str) -> None:
     """The risk falls by ten orders and more at once; against an implicit method of SciPy."""
     landscape, weights = problem_of(scale)
-    network, time = landscape.network, 5.0
+    network, time = landscape.network, 1e-3 * (10 / scale) ** 4  # the sharpness goes with scale^4
     flow = dl.GradientFlow("dopri5", rtol=1e-9, atol=1e-9)
     run = dl.simulate(landscape, weights, flow, time=time, every=None, engine=engine, threads=1)
     assert run.status.item() == "completed"
@@ -114,7 +123,7 @@ def test_max_steps(dtype: str, engine: str) -> None:
         assert part.status.item() == "max_steps"
         assert 0 <= part.last_step.item() <= most
         final = landscape.network.unflatten(part.weights.values[0].astype(float))
-        assert landscape.risk(final) <= before
+        assert landscape.risk(final) <= before * (1 + 1e-6)  # rounded to float32
         if part.last_step.item() > 0:
             assert landscape.risk(final) < before
         # its records are those of the whole run as far as it came, and NaN from there on
@@ -164,12 +173,13 @@ def test_what_would_go_on_for_ever_ends(engine: str) -> None:
 
 @ENGINES
 def test_stiff(engine: str) -> None:
-    """A direction of curvature 1e18 that nothing shows until steps of 1e-13 are too long for it."""
+    """A curvature that grows to 1e15 along a direction that the weights have 1e-300 of: steps are
+    too long for it by all digits of the time before that is seen."""
     X = np.array([[1e-9, 0], [0, 1]])
     landscape = dl.Landscape(dl.Network((2, 1, 1)), dl.Regression(X, np.array([1e9, 0])))
-    weights = [np.array([[1e-3, 1e-300]]), np.array([[1e-3]])]
-    flow = dl.GradientFlow("dopri5", rtol=1e-6, atol=1e-12)
-    run = dl.simulate(landscape, weights, flow, time=1e3, every=None, engine=engine, threads=1)
+    weights = [np.array([[1e-9, 1e-300]]), np.array([[1e-9]])]
+    flow = dl.GradientFlow("dopri5", step=1.0, rtol=10, atol=1e-12, max_steps=10_000)
+    run = dl.simulate(landscape, weights, flow, time=1e4, every=None, engine=engine, threads=1)
     assert run.status.item() == "stiff"
     assert np.all(np.isfinite(run.weights))
     final = landscape.network.unflatten(run.weights.values[0])

@@ -46,8 +46,8 @@ STATUS: dict[str, str] = {
     "scale",
     "max_steps": "dopri5 tried as many steps as it may before the end of time: raise max_steps, or "
     "rtol and atol, or stop at a tolerance",
-    "stiff": "the step that rtol and atol ask of dopri5 is below the rounding of the time: raise "
-    "them, or take float64",
+    "stiff": "no step above the rounding of the time is short enough for dopri5: lower rtol and "
+    "atol, with which the steps before are shorter, or scale the data",
 }
 
 #: The status of a run by the core's number.

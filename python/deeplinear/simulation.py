@@ -111,15 +111,14 @@ def simulate(
         parameter) at the end, see `Network.unflatten`; ``status`` (run), a word of `STATUS`, which
         says of each what it means: "completed"; "converged"; "diverged" (the risk or its gradient
         overflowed: a smaller learning rate or step); of "dopri5" in its place "max_steps" (it tried
-        as many steps as it may: more of them, or looser tolerances) and "stiff" (the step that the
-        tolerances ask for is below the rounding of the time: looser ones, or float64); or, of the
-        initial weights of linear networks not computed through the samples, "overflowed" or
-        "underflowed" (a product of the layers, or the risk, is out of the range of `dtype`: another
-        scale);
-        the coordinate ``out_of_range_layer`` (run) is the layer 1..L whose product ``W_k^T ...
-        W_L^T p`` it was, 0 where there is none; ``last_step`` (run), the steps taken. The records
-        of a run that ended early are NaN from there on, where ``weights`` are finite in any case
-        but "diverged"; those of a converged run keep their last value.
+        as many steps as it may: more of them, or looser tolerances) and "stiff" (no step above the
+        rounding of the time is short enough: tighter tolerances, with which those before are
+        shorter); or, of the initial weights of linear networks not computed through the samples,
+        "overflowed" or "underflowed" (a product of the layers, or the risk, is out of the range of
+        `dtype`: another scale); the coordinate ``out_of_range_layer`` (run) is the layer 1..L whose
+        product ``W_k^T ... W_L^T p`` it was, 0 where there is none; ``last_step`` (run), the steps
+        taken. The records of a run that ended early are NaN from there on, ``weights`` are where it
+        stopped; the records of a converged run keep their last value.
 
         Two coordinates without a dimension, which `xarray.concat` keeps apart where they differ:
         ``network``, of which ``Network(**json.loads(dataset.network.item()))`` makes the network
