@@ -427,11 +427,12 @@ def test_weights_that_are_not_finite(widths: tuple[int, ...], scale: float, entr
         ({"every": 1.5}, "every is not whole"),
         ({"every": float("nan")}, "every"),
         ({"records": 2, "every": 1.0}, "records is too small"),
+        ({"max_steps": 0}, "max_steps is not positive"),
     ],
 )
 def test_the_core_guards_its_own_buffers(change: dict[str, Any], message: str) -> None:
     """Whoever calls it."""
-    setting = {"runs": 1, "every": 100.0, "records": 31} | change
+    setting = {"runs": 1, "every": 100.0, "records": 31, "max_steps": 9} | change
     one = np.ones(setting["runs"])
     weights = np.full((setting["runs"], PROBLEM.landscape.network.parameters), 0.1)
     with pytest.raises(ValueError, match=message):
@@ -445,6 +446,7 @@ def test_the_core_guards_its_own_buffers(change: dict[str, Any], message: str) -
             1.0,
             one,
             one,
+            np.full(setting["runs"], setting["max_steps"], np.int64),
             setting["every"],
             setting["records"],
             ["risk"],
