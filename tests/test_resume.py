@@ -187,7 +187,7 @@ def test_of_a_large_network_what_is_unfinished_is_kept_and_run_again(tmp_path):
         data=GaussianData(n=20, d=100, noise=1.0),
         network=Architecture("residual", depths=(8,)),
         init=dl.init.Residual(0.1),
-        training=(Training(dl.GradientDescent(1e-4), 2, steps=3000, every=100),),
+        training=(Training(dl.GradientDescent(1e-4), 2, steps=20_000, every=1000),),
         record=("risk",),
     )
     part = stopped(preset, 0.7)
