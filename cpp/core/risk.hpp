@@ -89,22 +89,14 @@ class RiskEvaluator {
   // v_0 = dR/dw (d,); returns the excess risk R(w) - R(w*).
   P gradient(const P* w, P* v0) {
     for (int j = 0; j < dimension_; ++j) delta_[j] = w[j] - P(minimizer_[j]);
-    if (by_modes_) {
-      std::copy_n(w, map_.size(), map_.data());
-      const P excess = modes_.squared_error(dimension_, w);
-      product(dimension_, modes_.rank(), twice_transposed_.data(), modes_.error.data(), v0);
-      return excess;
-    }
-    multiply_covariance(delta_.data(), v0);
+    if (by_modes_) return gradient_by_modes(w, v0);
+    product(dimension_, dimension_, twice_covariance_.data(), delta_.data(), v0);
     return P(Scalar(0.5)) * dot(dimension_, delta_.data(), v0);
   }
 
   // y = 2 C x, x and y (d,)
   void multiply_covariance(const P* x, P* y) {
-    if (by_modes_) {
-      product(modes_.rank(), dimension_, modes_.factor.data(), x, modes_.error.data());
-      return product(dimension_, modes_.rank(), twice_transposed_.data(), modes_.error.data(), y);
-    }
+    if (by_modes_) return multiply_modes(x, y);
     product(dimension_, dimension_, twice_covariance_.data(), x, y);
   }
 
@@ -130,6 +122,18 @@ class RiskEvaluator {
   }
 
  private:
+  // Apart from the form about the minimizer, whose few products stay inlined in a step.
+  [[gnu::noinline]] P gradient_by_modes(const P* w, P* v0) {
+    std::copy_n(w, map_.size(), map_.data());
+    const P excess = modes_.squared_error(dimension_, w);
+    product(dimension_, modes_.rank(), twice_transposed_.data(), modes_.error.data(), v0);
+    return excess;
+  }
+  [[gnu::noinline]] void multiply_modes(const P* x, P* y) {
+    product(modes_.rank(), dimension_, modes_.factor.data(), x, modes_.error.data());
+    product(dimension_, modes_.rank(), twice_transposed_.data(), modes_.error.data(), y);
+  }
+
   // y = M x with M (rows, cols), x (cols,), y (rows,); eight independent sums at a time hide the
   // latency of the additions.
   static void product(int rows, int cols, const Scalar* M, const P* x, P* y) {

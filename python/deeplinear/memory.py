@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _CGROUP = Path("/sys/fs/cgroup")
 _LINE = 64  # bytes of a cache
+_ALWAYS_THERE = 1 << 13  # bytes; to ask the system takes longer than to fill them
 
 
 def aligned_empty(shape: tuple[int, ...], dtype: npt.DTypeLike = np.float64) -> npt.NDArray[Any]:
@@ -105,8 +106,10 @@ def require_free(takes: str, what: str, numbers: float, itemsize: int = 8) -> No
     MemoryError
         If there is less memory.
     """
-    needed, free = numbers * itemsize, available_memory()
-    if needed > free:
+    needed = numbers * itemsize
+    if needed < _ALWAYS_THERE:
+        return
+    if needed > (free := available_memory()):
         raise MemoryError(f"{takes}: {what} need {_size(needed)}; {_size(free)} are available.")
 
 
