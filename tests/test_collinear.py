@@ -5,9 +5,11 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+import hypothesis.strategies as st
 import mpmath as mp
 import numpy as np
 import pytest
+from hypothesis import given
 from numpy.typing import NDArray
 from sklearn.datasets import load_iris
 from sklearn.preprocessing import PolynomialFeatures, scale
@@ -15,6 +17,7 @@ from sklearn.preprocessing import PolynomialFeatures, scale
 import deeplinear as dl
 from deeplinear import theory
 from exact import Exact, end_to_end
+from strategies import PROPERTY
 
 pytestmark = pytest.mark.core
 
@@ -118,6 +121,33 @@ def test_minimizer_and_bounds(name: str) -> None:
             assert getattr(theory, bound)(regression, depth) == pytest.approx(
                 float(value), rel=1e-9
             ), (bound, depth)
+
+
+@PROPERTY
+@given(
+    st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    st.lists(st.floats(0, 12), min_size=6, max_size=6),
+    st.integers(0, 10_000),
+)
+def test_minimizers_of_any_condition(
+    shape: tuple[int, int], exponents: list[float], seed: int
+) -> None:
+    n, k = shape[0], min(shape)
+    rng = np.random.default_rng(seed)
+    U, V = (np.linalg.qr(rng.standard_normal((size, size)))[0] for size in shape)
+    X = U[:, :k] * 10.0 ** -np.array(exponents[:k]) @ V[:, :k].T
+    y = rng.standard_normal(n)
+    regression, exact = dl.Regression(X, y), Exact(X, y)
+    assert np.linalg.norm(regression.minimizer) == pytest.approx(float(exact.norm), rel=1e-9)
+    # The residual is off by some eps |X| |w*| up to a condition number of 1000 of X; beyond, by the
+    # rounding of 32 digits, of which the condition number takes its own.
+    condition = float(exact.s[0] / exact.s[-1])
+    off = 8 * 2.0**-52 * float(exact.norm)
+    if condition > 1e3:
+        off = 1e-30 * condition * float(np.linalg.norm(y))
+    least = float(exact.minimum_risk)
+    error = off**2 + 2 * off * max(least, 0.0) ** 0.5
+    assert regression.minimum_risk == pytest.approx(least, rel=1e-9, abs=error)
 
 
 def rounding(regression: dl.Regression, weights: list[Array], unit: float) -> tuple[float, float]:

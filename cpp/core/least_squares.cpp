@@ -165,31 +165,28 @@ LeastSquaresModes least_squares_modes(int k, int m, bool tall, const double* col
   std::stable_sort(order.begin(), order.end(),
                    [&](Index a, Index b) { return square(a) > square(b); });
 
-  // u_j and v_j are V and Y / s the other way round where X is not tall.
-  const Rows& right = tall ? V : Y;
+  // u_j = Y_j / s_j and v_j = V_j where X is tall, and the other way round where it is not.
+  const Rows &left = tall ? Y : V, &right = tall ? V : Y;
   const int n = tall ? m : k, d = tall ? k : m;
-  const Rows target(1, n, y);
   LeastSquaresModes modes;
-  Rows minimizer(1, d);
-  PreciseNumber rest = target.dot(0, target, 0);
+  Rows residual(1, n, y), minimizer(1, d);  // y - X w and w, so far
   const double least = rounding * std::sqrt(square(order.front()));
   for (const Index i : order) {
-    const bool positive = square(i) > 0;
-    const PreciseNumber one = precise(1);
-    const PreciseNumber s = positive ? sqrt(jacobi.squares()[std::size_t(i)]) : precise(0);
-    const PreciseNumber inverse = positive ? one / s : precise(0);
-    const PreciseNumber c = tall ? inverse * Y.dot(i, target, 0) : V.dot(i, target, 0);
-    const PreciseNumber scale = tall ? one : inverse;
+    const PreciseNumber one = precise(1), s2 = jacobi.squares()[std::size_t(i)];
+    const PreciseNumber s = square(i) > 0 ? sqrt(s2) : precise(0);
+    const PreciseNumber inverse = square(i) > 0 ? one / s : precise(0);
+    const PreciseNumber u_scale = tall ? inverse : one, v_scale = tall ? one : inverse;
+    const PreciseNumber c = u_scale * left.dot(i, residual, 0);
     modes.values.push_back(rounded(s));
     modes.targets.push_back(rounded(c));
-    for (Index j = 0; j < d; ++j) modes.right.push_back(rounded(scale * right.at(i, j)));
+    for (Index j = 0; j < d; ++j) modes.right.push_back(rounded(v_scale * right.at(i, j)));
     if (!(rounded(s) > least)) continue;
     ++modes.rank;
-    minimizer.add(0, scale * (c * inverse), right.row(i));
-    rest = rest - c * c;
+    residual.add(0, -(u_scale * c), left.row(i));
+    minimizer.add(0, v_scale * (c * inverse), right.row(i));
   }
   modes.minimizer = minimizer.rounded_row(0);
-  modes.rest = std::max(0.0, rounded(rest));
+  modes.rest = rounded(residual.dot(0, residual, 0));
   return modes;
 }
 

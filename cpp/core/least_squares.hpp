@@ -18,7 +18,7 @@ struct LeastSquaresModes {
   std::vector<double> targets;    // c_j = u_j . y (k,)
   std::vector<double> minimizer;  // w* = sum_j c_j / s_j v_j (d,), over the rank
   int rank = 0;                   // the number of s_j above rounding s_0
-  double rest = 0;                // |y - X w*|^2 = |y|^2 - sum_j c_j^2, over the rank
+  double rest = 0;                // |y - X w*|^2
 };
 
 // columns (k, m), m = max(n, d), are those of X where n >= d, and otherwise the rows of X, whose

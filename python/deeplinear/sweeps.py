@@ -28,7 +28,8 @@ from deeplinear.landscape import Landscape
 from deeplinear.memory import aligned_empty, require_memory
 from deeplinear.options import RECORDABLE, Options, check_options
 from deeplinear.progress import Update, progress_bar
-from deeplinear.simulation import Interrupted, RunSettings, add_accuracy, run_ensemble
+from deeplinear.run_settings import RunSettings
+from deeplinear.simulation import Interrupted, add_accuracy, run_ensemble
 
 __all__ = ["sweep"]
 
