@@ -90,41 +90,52 @@ Rows orthonormal_rows(Index k, const double* start) {
 }
 
 // One-sided Jacobi (Demmel and Veselic 1992): rows of Y = V A are turned by pairs, and those of V
-// with them, until all of Y are orthogonal.
+// with them, until all of Y are orthogonal, to what matters for w*.
 class Jacobi {
  public:
-  Jacobi(Rows& Y, Rows& V, Index k) : Y_(Y), V_(V), k_(k), squares_(std::size_t(k)) {
+  Jacobi(Rows& Y, Rows& V, Index k)
+      : Y_(Y), V_(V), k_(k), squares_(std::size_t(k)), turned_(std::size_t(k), 0) {
     for (Index i = 0; i < k; ++i) renew(i);
   }
 
   // True where a pair had to be turned.
   bool sweep(const std::function<bool()>& interrupted) {
-    bool turned = false;
+    ++sweep_;
+    bool any = false;
     for (Index i = 0; i + 1 < k_ && !interrupted(); ++i) {
-      for (Index j = i + 1; j < k_; ++j) turned |= turn(i, j);
+      for (Index j = i + 1; j < k_; ++j) any |= !is_known(i, j) && turn(i, j);
     }
-    return turned;
+    return any;
   }
 
   const std::vector<PreciseNumber>& squares() const { return squares_; }
 
  private:
-  // The cosine that counts as zero, and the length relative to the longest
-  static constexpr double orthogonal = 1e-27, zero_length = 1e-30;
+  // What is shorter beside the longest is below any numerical rank, and takes no part in w*.
+  static constexpr double shortest = 1e-16;
+
+  // Rows i and j of Y at the angle of cosine t change w* by t s_i / s_j relative to its norm, for
+  // s_i >= s_j: u_j then has t of u_i, and c_j / s_j is off by t c_i / s_j, where |w*| >= c_i /
+  // s_i. Where j takes no part, v_i is off by t s_j / s_i of v_j.
+  static constexpr double negligible = 1e-14;
+
+  // Orthogonal since the sweep before
+  bool is_known(Index i, Index j) const {
+    return std::max(turned_[std::size_t(i)], turned_[std::size_t(j)]) < sweep_ - 1;
+  }
 
   void renew(Index i) {
     squares_[std::size_t(i)] = Y_.dot(i, Y_, i);
     longest_ = std::max(longest_, rounded(squares_[std::size_t(i)]));
+    turned_[std::size_t(i)] = sweep_;
   }
 
   bool turn(Index i, Index j) {
     const PreciseNumber &a = squares_[std::size_t(i)], &b = squares_[std::size_t(j)];
-    const double smaller = std::min(rounded(a), rounded(b));
-    if (!(smaller > zero_length * zero_length * longest_)) return false;
+    const auto [smaller, larger] = std::minmax({rounded(a), rounded(b)});
+    const bool both = smaller > shortest * shortest * longest_;
     const double inner = rounded(Y_.dot(i, Y_, j));
-    if (!(std::abs(inner) > orthogonal * std::sqrt(rounded(a)) * std::sqrt(rounded(b)))) {
-      return false;
-    }
+    if (!(std::abs(inner) > negligible * (both ? smaller : larger))) return false;
     // The smaller root t of t^2 + 2 zeta t - 1, the tangent of the angle. The angle may be rounded;
     // that the rotation is orthogonal may not.
     const double zeta = rounded(b - a) / (2 * inner);
@@ -141,6 +152,8 @@ class Jacobi {
   Rows &Y_, &V_;
   Index k_;
   std::vector<PreciseNumber> squares_;
+  std::vector<int> turned_;  // the sweep in which a row was turned last
+  int sweep_ = 0;
   double longest_ = 0;
 };
 

@@ -10,7 +10,7 @@
 
 namespace deeplinear {
 
-// X = sum_j s_j u_j v_j^T, j < k = min(n, d), s descending; of what is below 1e-30 of the first,
+// X = sum_j s_j u_j v_j^T, j < k = min(n, d), s descending; of what is below 1e-16 of the first,
 // nothing is known.
 struct LeastSquaresModes {
   std::vector<double> values;     // s (k,)

@@ -17,8 +17,8 @@ __all__ = ["Modes", "modes"]
 #: number, here 2e-10.
 WELL_CONDITIONED = 1e6
 
-#: Beyond so many products, k^2 m, twice the digits would take more than some ten seconds.
-_MOST_PRODUCTS = 5e8
+#: Beyond so many products, k^2 m, twice the digits would take from ten seconds to minutes.
+_MOST_PRODUCTS = 2e9
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,12 @@ def modes(X: FloatArray, y: FloatArray) -> Modes:
         if min(n, d) ** 2 * max(n, d) <= _MOST_PRODUCTS:
             found = _precise(X, y, Vt if n >= d else U.T, rounding)
         else:
-            digits = -np.log10(min(1.0, rounding * found.condition))
+            digits = max(0, int(-np.log10(rounding * found.condition)))
             warnings.warn(
                 f"X must have fewer entries, or less collinear columns, for a minimizer to all "
                 f"digits: X is of shape {X.shape}, with a condition number of "
                 f"{found.condition**0.5:.0e}, and the minimizer and the bounds that follow from "
-                f"its norm may hold to {digits:.0f} digits alone.",
+                f"its norm may hold to {digits} digits alone.",
                 RuntimeWarning,
                 stacklevel=2,
             )
