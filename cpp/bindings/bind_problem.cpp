@@ -34,7 +34,15 @@ Modes to_modes(const std::optional<Array<double>>& factor, const char* factor_na
   const py::ssize_t rank = target->ndim() == 1 ? target->shape(0) : 0;
   require(rank >= 1 && rank <= std::numeric_limits<int>::max(), target_name, "has a wrong shape");
   require_shape(*factor, factor_name, {rank, d});
-  return {{factor->data(), factor->data() + rank * d}, to_vector(*target, target_name, rank)};
+  Modes modes{
+      {factor->data(), factor->data() + rank * d}, {}, to_vector(*target, target_name, rank)};
+  modes.transposed.reserve(modes.factor.size());
+  for (py::ssize_t j = 0; j < d; ++j) {
+    for (py::ssize_t i = 0; i < rank; ++i) {
+      modes.transposed.push_back(modes.factor[std::size_t(i * d + j)]);
+    }
+  }
+  return modes;
 }
 
 Problem make_problem(

@@ -10,7 +10,7 @@ RowMatrix root_of_covariance(const Problem& problem) {
   const int d = problem.net.widths[0];
   if (problem.risk.by_modes<double>()) {
     const auto rank = Eigen::Index(problem.risk.modes.target.size());
-    return Eigen::Map<const RowMatrix>(problem.risk.modes.factor.data(), rank, d).transpose();
+    return Eigen::Map<const RowMatrix>(problem.risk.modes.transposed.data(), d, rank);
   }
   const Eigen::Map<const RowMatrix> C(problem.risk.covariance.data(), d, d);
   const SymmetricEigen eigen = symmetric_eigen(C);

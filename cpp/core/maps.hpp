@@ -17,11 +17,11 @@ RowMatrix root_of_covariance(const Problem& problem);
 // Calls body(k, F) with F = A_k B (d_{k-1}, r) for k = 1 .. L, until it returns false. The rows of
 // a product are cut into blocks of a fixed size, so that it does not depend on the threads.
 template <class Body>
-inline void for_each_map(Landscape& landscape, const RowMatrix& B, Body body) {
+inline void for_each_map(Landscape& landscape, RowMatrix B, Body body) {
   constexpr int rows_at_once = 64;
   const Layout& net = landscape.problem().net;
   const Weights& W = landscape.weights();
-  RowMatrix F = B;
+  RowMatrix& F = B;
   for (int k = 1; k <= net.depth(); ++k) {
     if (!body(k, static_cast<const RowMatrix&>(F)) || k == net.depth()) return;
     const int rows = net.rows(k), cols = net.cols(k);

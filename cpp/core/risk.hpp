@@ -11,6 +11,7 @@
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
 #include <vector>
 
 #include "memory.hpp"
@@ -20,8 +21,9 @@ namespace deeplinear {
 
 // F and c, row by row
 struct Modes {
-  std::vector<double> factor;  // (r, d)
-  std::vector<double> target;  // (r,)
+  std::vector<double> factor;      // (r, d)
+  std::vector<double> transposed;  // F^T (d, r)
+  std::vector<double> target;      // (r,)
 
   bool empty() const { return target.empty(); }
 };
@@ -52,7 +54,7 @@ struct Risk {
   }
 };
 
-// The risk in the precision of a pack; delta is its workspace.
+// The risk in the precision of a pack, as long as the numbers that it is made from.
 template <class P>
 class RiskEvaluator {
  public:
@@ -63,26 +65,17 @@ class RiskEvaluator {
         by_modes_(risk.by_modes<Scalar>()),
         minimizer_(risk.minimizer.begin(), risk.minimizer.end()),
         delta_(risk.minimizer.size()) {
-    const auto twice = [](double c) { return Scalar(2 * c); };
     test_offset_ = by_modes_ ? risk.test.rest : risk.test.at_minimizer;
     if (!by_modes_) {
       twice_covariance_.resize(risk.covariance.size());
       std::transform(risk.covariance.begin(), risk.covariance.end(), twice_covariance_.begin(),
-                     twice);
+                     [](double c) { return Scalar(2 * c); });
       test_covariance_.assign(risk.test.covariance.begin(), risk.test.covariance.end());
       test_half_gradient_.assign(risk.test.half_gradient.begin(), risk.test.half_gradient.end());
       return;
     }
     modes_ = ModesOf(risk.modes);
     test_modes_ = ModesOf(risk.test.modes);
-    const int r = modes_.rank();
-    twice_transposed_.resize(risk.modes.factor.size());
-    for (int i = 0; i < r; ++i) {
-      for (int j = 0; j < dimension_; ++j) {
-        const auto from = std::size_t(i) * dimension_ + j, to = std::size_t(j) * r + i;
-        twice_transposed_[to] = twice(risk.modes.factor[from]);
-      }
-    }
     map_.resize(test_modes_.rank() > 0 ? delta_.size() : 0);
   }
 
@@ -126,12 +119,12 @@ class RiskEvaluator {
   [[gnu::noinline]] P gradient_by_modes(const P* w, P* v0) {
     std::copy_n(w, map_.size(), map_.data());
     const P excess = modes_.squared_error(dimension_, w);
-    product(dimension_, modes_.rank(), twice_transposed_.data(), modes_.error.data(), v0);
+    modes_.pull_error(dimension_, v0);
     return excess;
   }
   [[gnu::noinline]] void multiply_modes(const P* x, P* y) {
     product(modes_.rank(), dimension_, modes_.factor.data(), x, modes_.error.data());
-    product(dimension_, modes_.rank(), twice_transposed_.data(), modes_.error.data(), y);
+    modes_.pull_error(dimension_, y);
   }
 
   // y = M x with M (rows, cols), x (cols,), y (rows,); eight independent sums at a time hide the
@@ -151,13 +144,33 @@ class RiskEvaluator {
     }
   }
 
+  // Numbers in the precision of the pack: those that are there, or a copy.
+  class Numbers {
+   public:
+    Numbers() = default;
+    explicit Numbers(const std::vector<double>& values) {
+      if constexpr (std::is_same_v<Scalar, double>) {
+        given_ = values.data();
+      } else {
+        copy_.assign(values.begin(), values.end());
+      }
+    }
+    const Scalar* data() const { return given_ ? given_ : copy_.data(); }
+
+   private:
+    const Scalar* given_ = nullptr;
+    std::vector<Scalar> copy_;
+  };
+
   struct ModesOf {
-    std::vector<Scalar> factor, target;
-    AlignedVector<P> error;  // F w - c
+    Numbers factor, transposed;
+    std::vector<Scalar> target;
+    AlignedVector<P> error;  // e = F w - c
 
     ModesOf() = default;
     explicit ModesOf(const Modes& modes)
-        : factor(modes.factor.begin(), modes.factor.end()),
+        : factor(modes.factor),
+          transposed(modes.transposed),
           target(modes.target.begin(), modes.target.end()),
           error(modes.target.size()) {}
 
@@ -168,6 +181,12 @@ class RiskEvaluator {
       product(rank(), d, factor.data(), w, error.data());
       for (int i = 0; i < rank(); ++i) error[i] = error[i] - P(target[i]);
       return dot(rank(), error.data(), error.data());
+    }
+
+    // y = 2 F^T e (d,)
+    void pull_error(int d, P* y) {
+      for (P& e : error) e = e + e;
+      product(d, rank(), transposed.data(), error.data(), y);
     }
   };
 
@@ -180,8 +199,7 @@ class RiskEvaluator {
   std::vector<Scalar> twice_covariance_, test_covariance_, test_half_gradient_;
   // By modes
   ModesOf modes_, test_modes_;
-  std::vector<Scalar> twice_transposed_;  // 2 F^T (d, r)
-  AlignedVector<P> map_;                  // w, where there are test data
+  AlignedVector<P> map_;  // w, where there are test data
 };
 
 }  // namespace deeplinear

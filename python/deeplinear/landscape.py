@@ -23,6 +23,9 @@ def number_of_threads(threads: object) -> int:
     return min(positive_integer("threads", threads, None), 1024)
 
 
+#: Smaller networks are passed before several threads have met.
+_SHARED_FROM = 65536
+
 #: The largest condition number of C up to which the excess risk in float32 is computed from the
 #: distance to the minimizer: a relative error of eps times it, 1e-4, is left there.
 _WELL_CONDITIONED_IN_FLOAT32 = 1e3
@@ -66,8 +69,9 @@ class Landscape(Hessian):
         need it, instead of as a function of the end-to-end map. None, the default, does so only
         where it must.
     threads : int, optional
-        The number of threads that the functions of large linear networks share a layer between; as
-        many as there are processors by default. Results do not depend on it.
+        The number of threads that the functions of linear networks share a layer between; by
+        default as many as there are processors for networks of 65,536 weights or more, and one for
+        others. Results do not depend on it.
 
     Raises
     ------
@@ -113,7 +117,8 @@ class Landscape(Hessian):
                 "samples must be True or None for a network that is not linear; got False."
             )
         self.samples = not network.linear if samples is None else bool(samples)
-        self.threads = number_of_threads(threads)
+        small = threads is None and network.parameters < _SHARED_FROM
+        self.threads = 1 if small else number_of_threads(threads)
         self._problem = _core.Problem(
             network.widths,
             network.readout_vector,
