@@ -2,7 +2,8 @@
 //
 // Along the flow dR/dt = -|grad R|^2: the risk cannot rise. Tolerances that are loose beside a
 // stiff start would let it, step by step, up to where it overflows. So a step is too long too where
-// it ends above twice the lowest excess so far, and above what is noise at a minimizer.
+// it ends above twice the lowest excess so far, and above what is noise at a minimizer. Where steps
+// end too high again and again, and none lowers the excess, that is rounding: noise, from there on.
 #pragma once
 
 #include "ensemble.hpp"
@@ -67,6 +68,7 @@ class AdaptiveSteps : Ensemble<Stages> {
       if (Base::has_values(status)) status = Base::record(i, 0, values, status);
       lanes_[i].next = 1;
       lanes_[i].lowest = excess.lane(i);
+      forget_rises(lanes_[i], lanes_[i].lowest);
       lanes_[i].noise = noise_ > 0 ? noise_ : relative_noise * lanes_[i].lowest;
       if (status == Status::completed && lanes_[i].time < plan_.time) continue;
       again.set_lane(i, Scalar(end(i, status, 0)));
@@ -153,17 +155,34 @@ class AdaptiveSteps : Ensemble<Stages> {
     if (accepted) {
       const double excess = values.excess.lane(i);
       lane.lowest = std::min(lane.lowest, excess);
+      if (excess < (1 - progress) * lane.fallen_to) forget_rises(lane, excess);
       const Status status = Base::status_of(i, excess);
       if (status != Status::completed || !(lane.time < plan_.time)) {
         const std::int64_t slot = lane.time < plan_.time ? lane.next : plan_.records - 1;
         return end(i, Base::record(i, slot, values, status), slot);
       }
-    } else if (lane.step < shortest(lane)) {
-      // However short the step, the risk is higher: that is rounding, and is not looked at again.
-      if (!risen) return end(i, lane.steps == 0 ? Status::diverged : Status::stiff, lane.next);
-      lane.lowest = std::numeric_limits<double>::infinity();
+    } else if (!risen && lane.step < shortest(lane)) {
+      return end(i, lane.steps == 0 ? Status::diverged : Status::stiff, lane.next);
     }
+    // The first step was a guess.
+    if (risen && lane.steps > 0) count_rise(lane, double(values.excess.lane(i)));
     return ++lane.tries >= plan_.max_steps[lane.run] && end(i, Status::max_steps, lane.next);
+  }
+
+  static void forget_rises(Lane& lane, double excess) {
+    lane.fallen_to = excess;
+    lane.rises = 0;
+    lane.lowest_rise = std::numeric_limits<double>::infinity();
+  }
+
+  static void count_rise(Lane& lane, double excess) {
+    constexpr int most = 20, most_of_all = 2000;
+    lane.lowest_rise = std::min(lane.lowest_rise, excess);
+    ++lane.all_rises;
+    if (++lane.rises < most && lane.all_rises < most_of_all) return;
+    lane.noise = lane.all_rises < most_of_all ? std::max(lane.noise, 2 * lane.lowest_rise)
+                                              : std::numeric_limits<double>::infinity();
+    forget_rises(lane, lane.fallen_to);
   }
 
   // Below it a step would not change the time. At the start any step does, and where none is short
@@ -182,21 +201,13 @@ class AdaptiveSteps : Ensemble<Stages> {
   // Of the excess risk about a minimizer, by ordinary tolerances and by rounding, beside that of
   // the zero map
   static double largest_noise(const Problem& problem) {
-    double excess = 0;
-    if (problem.by_samples()) {
-      for (const double y : problem.samples.train.targets) excess += y * y;
-      excess = excess / problem.samples.train.count() - problem.risk.minimum;
-    } else {
-      using One = Pack<double, 1>;
-      const AlignedVector<One> w(problem.net.widths[0], zero<One>());
-      AlignedVector<One> gradient(w.size());
-      excess = RiskEvaluator<One>(problem.risk).gradient(w.data(), gradient.data()).lane(0);
-    }
-    const double rounding = 64 * std::numeric_limits<Scalar>::epsilon();
-    return std::max(relative_noise * excess, rounding * (excess + problem.risk.minimum));
+    const double risk = problem.risk_of_zero();
+    const auto rounding = double(std::numeric_limits<Scalar>::epsilon());
+    return std::max(relative_noise * (risk - problem.risk.minimum), 64 * rounding * risk);
   }
 
   static constexpr double relative_noise = 1e-6;
+  static constexpr double progress = 1e-3;
 
   P rtol_ = zero<P>(), atol_ = zero<P>();
   const double noise_;  // 0 where there is nothing to fit

@@ -35,6 +35,8 @@ class Ensemble {
         outcome_(outcome),
         shared_(shared),
         calling_thread_(calling_thread),
+        threshold_(threshold(problem, plan)),
+        underflows_(underflows(problem)),
         steps_between_polls_(std::max<std::int64_t>(1, 50000 / problem.net.parameters)) {}
 
   const auto& recorder() const { return recorder_; }
@@ -57,6 +59,11 @@ class Ensemble {
     std::int64_t tries = 0;
     double lowest = 0;  // excess risk so far
     double noise = 0;   // of the excess risk about a minimizer, at most
+    int all_rises = 0;  // tries that ended too high
+    // Since the excess risk last fell, to this:
+    double fallen_to = 0;
+    int rises = 0;
+    double lowest_rise = std::numeric_limits<double>::infinity();
   };
 
   // The risk, and what comes with it for a linear map, of every lane at the last stage
@@ -93,8 +100,9 @@ class Ensemble {
 
   // The status that a lane has if it stops here.
   Status status_of(int i, double excess) {
+    const bool at_start = lanes_[i].steps == 0 && lanes_[i].time == 0;
+    if (at_start && underflows_) return Status::underflowed;
     if constexpr (!Landscape::by_samples) {
-      const bool at_start = lanes_[i].steps == 0 && lanes_[i].time == 0;
       const RangeFailure failure =
           at_start ? stages_.range_failure(W(), i, std::isfinite(excess)) : RangeFailure{};
       if (failure.kind != RangeFailure::none) {
@@ -108,9 +116,11 @@ class Ensemble {
   static bool has_values(Status status) {
     return status != Status::diverged && status != Status::overflowed;
   }
-  bool converged(double excess) const {
-    return plan_.tolerance > 0 && Scalar(excess) <= Scalar(plan_.tolerance);
-  }
+  bool converged(double excess) const { return Scalar(excess) <= threshold_; }
+
+  // The excess risk at which a run has converged, minus infinity where none has. Through the
+  // samples the excess is what is left of R - R(w*), which rounds at every block of them.
+  Scalar threshold() const { return threshold_; }
 
   // Returns the status that the lane has after it: none is finished whose record was cut short.
   Status record(int i, std::int64_t slot, const RiskValues& values, Status status) {
@@ -166,6 +176,22 @@ class Ensemble {
   Lane lanes_[lanes];
 
  private:
+  static Scalar threshold(const Problem& problem, const Plan& plan) {
+    double rounding = 0;
+    if constexpr (Landscape::by_samples) {
+      rounding = double(std::numeric_limits<Scalar>::epsilon()) * problem.risk.minimum *
+                 (8 + problem.samples.train.count() / 8);
+    }
+    return plan.tolerance > rounding ? Scalar(plan.tolerance - rounding)
+                                     : -std::numeric_limits<Scalar>::infinity();
+  }
+
+  // Whether the squares of these data leave nothing in the precision of the runs.
+  static bool underflows(const Problem& problem) {
+    const double risk = problem.risk_of_zero();
+    return risk > 0 && risk < 1e8 * double(std::numeric_limits<Scalar>::min());
+  }
+
   Scalar* weights_of(std::int64_t run) { return weights_ + run * problem_.net.parameters; }
 
   Scalar* weights_;  // (runs, P)
@@ -173,6 +199,8 @@ class Ensemble {
   Outcome& outcome_;
   Coordination& shared_;
   const bool calling_thread_;
+  const Scalar threshold_;
+  const bool underflows_;
   const std::int64_t steps_between_polls_;
   std::int64_t steps_since_poll_ = 0;
 };

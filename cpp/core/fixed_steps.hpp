@@ -27,8 +27,7 @@ class FixedSteps : Ensemble<Stages> {
 
   void run() {
     for (int i = 0; i < Base::lanes; ++i) start(i);
-    const P threshold(plan_.tolerance > 0 ? Scalar(plan_.tolerance)
-                                          : -std::numeric_limits<Scalar>::infinity());
+    const P threshold(Base::threshold());
     for (std::int64_t countdown = 0; Base::any_running(); --countdown) {
       if (Base::stop_requested([this](const Lane& lane) {
             return double(lane.steps + uncounted_) / double(plan_.steps[lane.run]);

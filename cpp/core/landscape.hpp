@@ -23,6 +23,14 @@ struct Problem {
   Samples samples = {};
 
   bool by_samples() const { return samples.train.count() > 0; }
+
+  // R(0) = |y|^2 / n
+  double risk_of_zero() const {
+    if (!by_samples()) return risk.minimum + risk.excess_of_zero();
+    double sum = 0;
+    for (const double y : samples.train.targets) sum += y * y;
+    return sum / samples.train.count();
+  }
 };
 
 // u_L = p, for packs or numbers

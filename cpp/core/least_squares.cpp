@@ -77,10 +77,10 @@ class Rows {
 };
 
 // V with V V^T = I to rounding squared: V + (I - V V^T) V / 2
-Rows orthonormal_rows(Index k, const double* start) {
+Rows orthonormal_rows(Index k, const double* start, const std::function<bool()>& interrupted) {
   const Rows given(k, k, start);
   Rows V = given;
-  for (Index i = 0; i < k; ++i) {
+  for (Index i = 0; i < k && !interrupted(); ++i) {
     for (Index j = 0; j < k; ++j) {
       const PreciseNumber defect = precise(i == j ? 1.0 : 0.0) - given.dot(i, given, j);
       V.add(i, precise(0.5 * rounded(defect)), given.row(j));
@@ -93,8 +93,14 @@ Rows orthonormal_rows(Index k, const double* start) {
 // with them, until all of Y are orthogonal, to what matters for w*.
 class Jacobi {
  public:
-  Jacobi(Rows& Y, Rows& V, Index k)
-      : Y_(Y), V_(V), k_(k), squares_(std::size_t(k)), turned_(std::size_t(k), 0) {
+  // What is so short beside the longest row is below the numerical rank, and takes no part in w*.
+  Jacobi(Rows& Y, Rows& V, Index k, double shortest)
+      : Y_(Y),
+        V_(V),
+        k_(k),
+        shortest_(shortest),
+        squares_(std::size_t(k)),
+        turned_(std::size_t(k), 0) {
     for (Index i = 0; i < k; ++i) renew(i);
   }
 
@@ -102,8 +108,10 @@ class Jacobi {
   bool sweep(const std::function<bool()>& interrupted) {
     ++sweep_;
     bool any = false;
-    for (Index i = 0; i + 1 < k_ && !interrupted(); ++i) {
-      for (Index j = i + 1; j < k_; ++j) any |= !is_known(i, j) && turn(i, j);
+    for (Index i = 0; i + 1 < k_; ++i) {
+      for (Index j = i + 1; j < k_ && !interrupted(); ++j) {
+        any |= !is_known(i, j) && turn(i, j);
+      }
     }
     return any;
   }
@@ -111,9 +119,6 @@ class Jacobi {
   const std::vector<PreciseNumber>& squares() const { return squares_; }
 
  private:
-  // What is shorter beside the longest is below any numerical rank, and takes no part in w*.
-  static constexpr double shortest = 1e-16;
-
   // Rows i and j of Y at the angle of cosine t change w* by t s_i / s_j relative to its norm, for
   // s_i >= s_j: u_j then has t of u_i, and c_j / s_j is off by t c_i / s_j, where |w*| >= c_i /
   // s_i. Where j takes no part, v_i is off by t s_j / s_i of v_j.
@@ -133,7 +138,7 @@ class Jacobi {
   bool turn(Index i, Index j) {
     const PreciseNumber &a = squares_[std::size_t(i)], &b = squares_[std::size_t(j)];
     const auto [smaller, larger] = std::minmax({rounded(a), rounded(b)});
-    const bool both = smaller > shortest * shortest * longest_;
+    const bool both = smaller > shortest_ * shortest_ * longest_;
     const double inner = rounded(Y_.dot(i, Y_, j));
     if (!(std::abs(inner) > negligible * (both ? smaller : larger))) return false;
     // The smaller root t of t^2 + 2 zeta t - 1, the tangent of the angle. The angle may be rounded;
@@ -150,7 +155,8 @@ class Jacobi {
   }
 
   Rows &Y_, &V_;
-  Index k_;
+  const Index k_;
+  const double shortest_;
   std::vector<PreciseNumber> squares_;
   std::vector<int> turned_;  // the sweep in which a row was turned last
   int sweep_ = 0;
@@ -164,11 +170,11 @@ LeastSquaresModes least_squares_modes(int k, int m, bool tall, const double* col
                                       const std::function<bool()>& interrupted) {
   constexpr int most_sweeps = 30;
   const Rows A(k, m, columns);
-  Rows V = orthonormal_rows(k, start), Y(k, m);
-  for (Index i = 0; i < k && !interrupted(); ++i) {
-    for (Index j = 0; j < k; ++j) Y.add(i, V.at(i, j), A.row(j));
+  Rows V = orthonormal_rows(k, start, interrupted), Y(k, m);
+  for (Index i = 0; i < k; ++i) {
+    for (Index j = 0; j < k && !interrupted(); ++j) Y.add(i, V.at(i, j), A.row(j));
   }
-  Jacobi jacobi(Y, V, k);
+  Jacobi jacobi(Y, V, k, rounding / 16);
   for (int i = 0; i < most_sweeps && jacobi.sweep(interrupted); ++i) {
   }
 

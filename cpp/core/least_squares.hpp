@@ -10,8 +10,8 @@
 
 namespace deeplinear {
 
-// X = sum_j s_j u_j v_j^T, j < k = min(n, d), s descending; of what is below 1e-16 of the first,
-// nothing is known.
+// X = sum_j s_j u_j v_j^T, j < k = min(n, d), s descending; of what is below the rounding of
+// the first, nothing is known.
 struct LeastSquaresModes {
   std::vector<double> values;     // s (k,)
   std::vector<double> right;      // v_j (k, d)

@@ -52,6 +52,20 @@ struct Risk {
   bool by_modes() const {
     return !modes.empty() && (covariance.empty() || sizeof(Scalar) < sizeof(double));
   }
+
+  // R(0) - R(w*) = w*^T C w* = |c|^2
+  double excess_of_zero() const {
+    double sum = 0;
+    if (by_modes<double>()) {
+      for (const double c : modes.target) sum += c * c;
+      return sum;
+    }
+    for (std::size_t i = 0; i < covariance.size(); ++i) {
+      const std::size_t d = minimizer.size();
+      sum += minimizer[i / d] * covariance[i] * minimizer[i % d];
+    }
+    return sum;
+  }
 };
 
 // The risk in the precision of a pack, as long as the numbers that it is made from.

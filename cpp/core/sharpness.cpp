@@ -23,9 +23,14 @@ constexpr double epsilon = std::numeric_limits<double>::epsilon();
 // Up to this dimension a dense eigensolver is as fast as Lanczos, and sees every eigenvalue.
 constexpr Index largest_dense_dimension = 24;
 
-// Up to this dimension times the size of a vector, 32 MB of a matrix, of which there are five: no
-// call takes more products than the dimension.
+// Up to this dimension times the size of a vector, 32 MB of a matrix, of which there are five, all
+// of H may be held.
 constexpr Index largest_matrix = Index(1) << 22;
+
+// Up to this dimension one basis for several eigenpairs, whose eigenproblems grow with it, takes no
+// longer than a basis for each; beyond, these take fewer products than the dimension for some
+// dozens of pairs.
+constexpr Index largest_shared_basis = 384;
 
 // The extreme one first, of the whole matrix
 template <class Operator>
@@ -95,9 +100,11 @@ std::vector<Eigenpair> eigenpairs(Operator& H, Index count, LanczosOptions optio
     return dense_eigenpairs(H, count, options);
   }
   options.start = start;
-  if (count > 1 && fits) return SeveralEigenpairs<Operator>(H, count, options).run();
+  if (count > 1 && n <= largest_shared_basis) {
+    return SeveralEigenpairs<Operator>(H, count, options).run();
+  }
   // Without restarts a basis of the whole space is the end.
-  if (fits) options.max_basis = n;
+  if (count == 1 && fits) options.max_basis = n;
   return successive_eigenpairs(H, count, options);
 }
 
@@ -105,19 +112,6 @@ std::vector<Eigenpair> eigenpairs(Operator& H, Index count, LanczosOptions optio
 Index largest_basis(Index size, Index parameters) {
   constexpr Index numbers = Index(1) << 21;
   return std::clamp<Index>(std::max(numbers, parameters / 8) / size, 12, 256);
-}
-
-// R(0) - R(w*) = w*^T C w*, by modes |c|^2
-double excess_of_zero(const Problem& problem) {
-  const Risk& risk = problem.risk;
-  if (risk.by_modes<double>()) {
-    const auto rank = Index(risk.modes.target.size());
-    return Eigen::Map<const Vector>(risk.modes.target.data(), rank).squaredNorm();
-  }
-  const int d = problem.net.widths[0];
-  const Eigen::Map<const Vector> w(risk.minimizer.data(), d);
-  const Eigen::Map<const RowMatrix> C(risk.covariance.data(), d, d);
-  return w.dot(C * w);
 }
 
 // The largest eigenpair where the residual part of the Hessian is negligible: there
@@ -129,9 +123,8 @@ std::optional<Eigenpair> eigenpair_at_minimizer(CompressedHessian& H, Landscape&
   constexpr int norm_products = 6;
   const Problem& problem = landscape.problem();
   // |dR/dw|^2 is about the excess risk, and the residual part is linear in dR/dw.
-  if (!(landscape.excess() <= options.tolerance * options.tolerance * excess_of_zero(problem))) {
-    return {};
-  }
+  const double small = options.tolerance * options.tolerance * problem.risk.excess_of_zero();
+  if (!(landscape.excess() <= small)) return {};
   const RowMatrix B = root_of_covariance(problem);
   if (B.cols() > largest_rank) return {};
 

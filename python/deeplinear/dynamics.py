@@ -80,7 +80,9 @@ class GradientFlow:
     -----
     The risk cannot rise along the flow. A step of "dopri5" after which it is twice the lowest so
     far is rejected, whatever the tolerances, and so no start is too stiff for it; below a millionth
-    of the zero map's excess risk it may rise, as it does by the errors that tolerances leave.
+    of the zero map's excess risk it may rise, as it does by the errors that tolerances leave, and
+    wherever rounding lets no shorter step end lower. Loose tolerances so take more steps, and end
+    nearer to the minimum.
     """
 
     method: Names = "rk4"

@@ -254,8 +254,8 @@ class Hessian(ABC):
         together take no more products than the Hessian has dimensions; where k is a large part of
         them, from the dense matrix. A repeated eigenvalue comes as often as it is there, and the
         zeros outside the Hessian's range are included. After one that has not converged none has.
-        Of more than 2,048 dimensions, where a basis of all takes more than 32 MB, one after another
-        as `sharpness`, each without those before it: their residuals add up.
+        Of more than 384 dimensions one after another as `sharpness`, each without those before it:
+        for some dozens of them that is faster than one basis, and their residuals add up.
 
         Parameters
         ----------

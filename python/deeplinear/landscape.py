@@ -27,7 +27,8 @@ def number_of_threads(threads: object) -> int:
 _SHARED_FROM = 65536
 
 #: The largest condition number of C up to which the excess risk in float32 is computed from the
-#: distance to the minimizer: a relative error of eps times it, 1e-4, is left there.
+#: distance to the minimizer: a relative error of eps times it, 1e-4, is left there. Nor may C leave
+#: its range.
 _WELL_CONDITIONED_IN_FLOAT32 = 1e3
 
 
@@ -37,7 +38,8 @@ def _risk_arguments(data: Regression) -> tuple[Any, ...]:
     The core takes the factor wherever there is no covariance, and in float32 wherever there is one.
     """
     about = not data._by_modes
-    by_modes = data._condition > _WELL_CONDITIONED_IN_FLOAT32
+    in_range = 1e-30 < data.eigenvalues[-1] < 1e30
+    by_modes = data._condition > _WELL_CONDITIONED_IN_FLOAT32 or not in_range
     tested = data.X_test is not None
     return (
         data.covariance if about else None,

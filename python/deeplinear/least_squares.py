@@ -17,8 +17,8 @@ __all__ = ["Modes", "modes"]
 #: number, here 2e-10.
 WELL_CONDITIONED = 1e6
 
-#: Beyond so many products, k^2 m, twice the digits would take from ten seconds to minutes.
-_MOST_PRODUCTS = 2e9
+#: Beyond so many products, k^2 m, twice the digits would take more than some seconds.
+_MOST_PRODUCTS = 5e8
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,6 @@ class Modes:
         return float((s[0] / s[-1]) ** 2) if len(s) else 1.0
 
 
-@np.errstate(over="ignore", under="ignore")
 def modes(X: FloatArray, y: FloatArray) -> Modes:
     """Decompose data; in twice the digits of float64 where these are lost to collinear columns.
 
@@ -73,6 +72,24 @@ def modes(X: FloatArray, y: FloatArray) -> Modes:
     RuntimeWarning
         If the data are too large for twice the digits, and need them.
     """
+    found = _decompose(X, y)
+    if found.condition > WELL_CONDITIONED and _is_too_large(X):
+        warnings.warn(
+            f"X must have fewer entries, or less collinear columns, for a minimizer to all digits: "
+            f"of shape {X.shape}, with a condition number of {found.condition**0.5:.0e}, it leaves "
+            "few digits to the minimizer and to the bounds that follow from its norm.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    return found
+
+
+def _is_too_large(X: FloatArray) -> bool:
+    return bool(min(X.shape) ** 2 * max(X.shape) > _MOST_PRODUCTS)
+
+
+@np.errstate(over="ignore", under="ignore")
+def _decompose(X: FloatArray, y: FloatArray) -> Modes:
     n, d = X.shape
     rounding = max(n, d) * float(np.finfo(np.float64).eps)
     U, s, Vt = np.linalg.svd(X, full_matrices=False)
@@ -81,27 +98,15 @@ def modes(X: FloatArray, y: FloatArray) -> Modes:
     minimizer = Vt[:rank].T @ (target / s[:rank])
     risk = float(np.mean((y - X @ minimizer) ** 2))
     found = Modes(s[:rank], Vt[:rank], target, minimizer, risk)
-    if found.condition > WELL_CONDITIONED:
-        if min(n, d) ** 2 * max(n, d) <= _MOST_PRODUCTS:
-            found = _precise(X, y, Vt if n >= d else U.T, rounding)
-        else:
-            digits = max(0, int(-np.log10(rounding * found.condition)))
-            warnings.warn(
-                f"X must have fewer entries, or less collinear columns, for a minimizer to all "
-                f"digits: X is of shape {X.shape}, with a condition number of "
-                f"{found.condition**0.5:.0e}, and the minimizer and the bounds that follow from "
-                f"its norm may hold to {digits} digits alone.",
-                RuntimeWarning,
-                stacklevel=2,
-            )
-            # not from X w*, whose terms cancel
-            outside = y - U[:, :rank] @ target
-            found = Modes(s[:rank], Vt[:rank], target, minimizer, float(np.mean(outside**2)))
+    if found.condition > WELL_CONDITIONED and _is_too_large(X):
+        # not from X w*, whose terms cancel
+        risk = float(np.mean((y - U[:, :rank] @ target) ** 2))
+        found = Modes(s[:rank], Vt[:rank], target, minimizer, risk)
+    elif found.condition > WELL_CONDITIONED:
+        found = _precise(X, y, Vt if n >= d else U.T, rounding)
     if np.linalg.norm(found.target) <= rounding * np.linalg.norm(y):
-        zero = np.zeros(d)
-        found = Modes(
-            found.singular_values, found.right, 0 * found.target, zero, float(np.mean(y**2))
-        )
+        zero, risk = np.zeros(d), float(np.mean(y**2))
+        found = Modes(found.singular_values, found.right, 0 * found.target, zero, risk)
     return found
 
 

@@ -61,6 +61,8 @@ def _in_order(function: Update) -> Update:
             function(last)
             if share <= 0:
                 return
+        elif last >= 1:
+            return
         last = min(max(last, share), 1.0)
         function(last)
 

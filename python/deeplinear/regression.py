@@ -147,6 +147,7 @@ class Regression:
 
     @property
     def _well_conditioned(self) -> bool:
+        """Whether C is well conditioned on its range, singular or not: then w* is not far away."""
         return self._modes.condition <= WELL_CONDITIONED
 
     @cached_property
