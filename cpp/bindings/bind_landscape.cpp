@@ -242,6 +242,13 @@ Direction direction_of(const py::tuple& state) {
   return {{vector(0), vector(1), vector(2)}, vector(3)};
 }
 
+// That of object() calls pybind11's base class at the protocols 0 and 1, which ends the process.
+py::tuple reduce(const py::object& direction, const py::object& /*protocol*/) {
+  const py::object make = py::module_::import("copyreg").attr("__newobj__");
+  return py::make_tuple(make, py::make_tuple(py::type::of(direction)),
+                        direction.attr("__getstate__")());
+}
+
 }  // namespace
 
 void register_landscape(py::module_& module) {
@@ -252,7 +259,8 @@ void register_landscape(py::module_& module) {
   py::class_<Direction>(module, "Direction", py::module_local())
       .def(py::init(&dense_direction), py::arg("vector").noconvert())
       .def("expand", &expand, py::arg("widths"))
-      .def(py::pickle(&state_of, &direction_of));
+      .def(py::pickle(&state_of, &direction_of))
+      .def("__reduce_ex__", &reduce, py::arg("protocol"));
   module.def("all_finite", &bind_all_finite<double>, py::arg("vector").noconvert(), threads);
   module.def("all_finite", &bind_all_finite<float>, py::arg("vector").noconvert(), threads);
   module.def("end_to_end", &end_to_end, problem, weights, threads);

@@ -119,7 +119,13 @@ void register_problem(py::module_& module) {
            py::arg("test_factor").noconvert(), py::arg("test_target").noconvert(),
            py::arg("test_rest"), py::arg("activation"), py::arg("inputs").noconvert(),
            py::arg("targets").noconvert(), py::arg("test_inputs").noconvert(),
-           py::arg("test_targets").noconvert());
+           py::arg("test_targets").noconvert())
+      .def(
+          "__reduce_ex__",
+          [](const py::object&, const py::object&) -> py::object {
+            throw py::type_error("a Problem cannot be pickled; its Landscape can.");
+          },
+          py::arg("protocol"));
 }
 
 }  // namespace deeplinear::bindings

@@ -67,6 +67,24 @@ class Sharpness:
         require_memory("an eigenvector", self._network, self._network.parameters)
         return self._network.unflatten(self._direction.expand(self._network.widths))
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # As arrays: the core's class bears the name of the SIMD level that was loaded.
+        known = (self.value, self.residual, self.products, self.converged, self._network)
+        return _restored, (*known, self._direction.__getstate__())
+
+
+def _restored(
+    value: float,
+    residual: float,
+    products: int,
+    converged: bool,
+    network: Network,
+    state: tuple[FloatArray, ...],
+) -> Sharpness:
+    direction = _core.Direction.__new__(_core.Direction)
+    direction.__setstate__(state)
+    return Sharpness(value, residual, products, converged, network, direction)
+
 
 class Hessian(ABC):
     """What a landscape knows of its Hessian; its other half is `Landscape`."""
