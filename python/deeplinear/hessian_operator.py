@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse.linalg import LinearOperator
 
 from deeplinear import _core
-from deeplinear.checks import FloatArray, real_array
+from deeplinear.checks import FloatArray, real_array, refuse_masked
 
 if TYPE_CHECKING:
     from deeplinear.hessian import Hessian
@@ -31,6 +31,34 @@ class HessianOperator(LinearOperator):  # type: ignore[misc]  # SciPy ships no t
 
     def __reduce__(self) -> tuple[type[HessianOperator], tuple[Hessian, FloatArray]]:
         return type(self), (self._landscape, self._vector)
+
+    # SciPy's own uncover masked entries before it calls _matvec.
+    def dot(self, x: Any) -> Any:
+        """Multiply with a vector, a matrix, an operator or a number, as do ``@`` and ``*``."""
+        refuse_masked("x", x)
+        return super().dot(x)
+
+    def __rmul__(self, x: Any) -> Any:
+        refuse_masked("x", x)
+        return super().__rmul__(x)
+
+    def matvec(self, x: Any) -> Any:
+        """Multiply with a vector (P,) or (P, 1)."""
+        refuse_masked("x", x)
+        return super().matvec(x)
+
+    def matmat(self, X: Any) -> Any:
+        """Multiply with a matrix (P, k)."""
+        refuse_masked("X", X)
+        return super().matmat(X)
+
+    def rmatvec(self, x: Any) -> Any:
+        """Multiply with a vector, as `matvec`: H is symmetric."""
+        return self.matvec(x)
+
+    def rmatmat(self, X: Any) -> Any:
+        """Multiply with a matrix, as `matmat`: H is symmetric."""
+        return self.matmat(X)
 
     def _matvec(self, x: npt.NDArray[np.number]) -> npt.NDArray[np.number]:
         if np.iscomplexobj(x):
