@@ -73,9 +73,12 @@ def _flushed(output: Sink, code: int) -> int:
     except (OSError, ValueError):
         pass
     if output.lost and output.error is not None and not isinstance(output.error, BrokenPipeError):
+        from deeplinear.files import has_written
+
+        complete = "; the files are complete" if code == 0 and has_written.is_set() else ""
         say(
             "standard output could not be written: "
-            f"{output.error.strerror or output.error}; the files are complete."
+            f"{output.error.strerror or output.error}{complete}."
         )
         return code or 1
     return code

@@ -8,6 +8,7 @@ import os
 import secrets
 import stat
 import tempfile
+import threading
 import time
 from contextlib import suppress
 from importlib.util import find_spec
@@ -133,6 +134,8 @@ def writable_file(name: str, value: str | os.PathLike[str]) -> Path:
 #: The mark of this package's temporaries, and how long one may wait to be locked, in seconds.
 _MARK = ".deeplinear.tmp"
 _PATIENCE = 60.0
+#: Set once `write_file` has written a file.
+has_written = threading.Event()
 
 
 def write_file(path: Path, content: bytes | memoryview) -> None:
@@ -174,6 +177,7 @@ def write_file(path: Path, content: bytes | memoryview) -> None:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+    has_written.set()
     _sync_directory(path.parent)
 
 
