@@ -84,6 +84,35 @@ def test_seeds_in_files(seeds: list[int], tmp_path: Path) -> None:
     assert sweep(NETWORKS[1], seeds=read.seed).identical(dataset)
 
 
+@pytest.mark.parametrize("large", [2**63, 2**63 + 1, 2**64 - 1, 2**64])
+def test_seeds_that_are_put_together(large: int, tmp_path: Path) -> None:
+    """Beside int64, uint64 becomes float64, which holds neither of two seeds in a row."""
+    seeds = [0, 2**53 + 1, large]
+    parts = [sweep(NETWORKS[1], seeds=seeds[:2]), sweep(NETWORKS[1], seeds=seeds[2:])]
+    whole = xr.concat(parts, dim="seed")
+    assert [int(seed) for seed in whole.seed.values] == seeds
+    assert whole.risk.sel(seed=str(large), drop=True).identical(
+        parts[1].risk.isel(seed=0, drop=True)
+    )
+    text = whole.assign_coords(seed=whole.seed.astype(str))  # files hold one kind of labels
+    assert again(text, tmp_path).seed.identical(text.seed)
+    assert again(parts[1], tmp_path).identical(parts[1])
+    assert sweep(NETWORKS[1], seeds=whole.seed).seed.values.tolist() == [str(s) for s in seeds]
+
+
+def test_attributes_that_differ_are_dropped_on_request() -> None:
+    """As the documentation of `simulate` says."""
+    init = {rate: dl.init.Gaussian(0.5 + rate) for rate in (0.01, 0.02)}
+    parts = [
+        sweep(NETWORKS[1], dynamics=dl.GradientDescent(rate), init=law, tolerance=rate)
+        for rate, law in init.items()
+    ]
+    differ = {"learning_rate", "initialization", "tolerance"}
+    whole = xr.concat(parts, dim=pd.Index(init, name="rate"), combine_attrs="drop_conflicts")
+    assert whole.attrs == {k: v for k, v in parts[0].attrs.items() if k not in differ}
+    assert differ < parts[0].attrs.keys()
+
+
 def test_experiments_in_files(tmp_path: Path) -> None:
     for kind in ("plain", "residual"):
         for d in (1, 3):

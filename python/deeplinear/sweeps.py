@@ -88,8 +88,10 @@ def sweep(
     -------
     xarray.Dataset
         As of `simulate`, with the swept fields and ``seed`` as dimensions in place of ``run``. The
-        attribute ``initialization`` is the ``repr`` of `init`. Where a seed is 2^64 or more, which
-        no integer of a file holds, all seeds are decimal text.
+        attribute ``initialization`` is the ``repr`` of `init`; of what is put together, as all
+        attributes, the first's unless ``combine_attrs="drop_conflicts"``. Where a seed is 2^63 or
+        more, which no int64 holds, all seeds are decimal text, and stay it where `xarray.concat`
+        puts them beside integers; ``seed.astype(str)`` makes all of them text, as a file needs.
 
     Raises
     ------
@@ -217,12 +219,14 @@ def _seed(name: str, value: object) -> int:
 
 
 def _labels(values: Sequence[Any]) -> npt.NDArray[Any]:
-    """Return values as a coordinate that files hold: integers beyond 64 bits as decimal text."""
+    """Return values as a coordinate that files hold: integers beyond int64 as decimal text.
+
+    Beside int64, which other results have, NumPy turns uint64 into float64.
+    """
     if all(isinstance(value, int) and not isinstance(value, bool) for value in values):
-        largest = max(values)
-        if largest >= 2**64 or min(values) < -(2**63):
+        if max(values) >= 2**63 or min(values) < -(2**63):
             return np.array([str(value) for value in values])
-        return np.array(values, np.int64 if largest < 2**63 else np.uint64)
+        return np.array(values, np.int64)
     return np.array(values)
 
 
