@@ -124,9 +124,10 @@ def simulate(
         Two coordinates without a dimension, which `xarray.concat` keeps apart where they differ:
         ``network``, of which ``Network(**json.loads(dataset.network.item()))`` makes the network
         again, and ``engine``, the one that was taken. Attributes are the other arguments and the
-        build; of results of several calls `xarray.concat` keeps those that agree with
-        ``combine_attrs="drop_conflicts"``, and by default those of the first. All of it comes back
-        from a netCDF file as it was.
+        build. Of results of several calls that differ in one, such as the learning rate, pass
+        ``combine_attrs="drop_conflicts"`` to `xarray.concat`: it keeps those that agree, and by
+        default those of the first, which then claim for all what is true of one. A sequence in
+        `sweep` makes a dimension of it instead. All of it comes back from a netCDF file as it was.
 
     Raises
     ------
