@@ -80,7 +80,7 @@ def test_never_more_than_the_dimension(case: str, which: str) -> None:
 @BOTH
 def test_one_basis_for_all(which: str) -> None:
     """Far below the dimension too: eigenvalues that follow take less than the first."""
-    network = dl.Network((20,) * 20 + (1,))
+    network = dl.Network((20,) * 9 + (1,))
     landscape = dl.Landscape(network, dl.gaussian_regression(n=30, d=20, noise=1.0, seed=0))
     weights = dl.init.Residual(0.5).sample(network, 0)
     operator = landscape.compressed_hessian(weights)

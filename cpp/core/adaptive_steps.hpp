@@ -155,7 +155,8 @@ class AdaptiveSteps : Ensemble<Stages> {
     if (accepted) {
       const double excess = values.excess.lane(i);
       lane.lowest = std::min(lane.lowest, excess);
-      if (excess < (1 - progress) * lane.fallen_to) forget_rises(lane, excess);
+      const double fall = lane.fallen_to - excess;
+      if (fall > progress * std::abs(lane.fallen_to)) forget_rises(lane, excess);
       const Status status = Base::status_of(i, excess);
       if (status != Status::completed || !(lane.time < plan_.time)) {
         const std::int64_t slot = lane.time < plan_.time ? lane.next : plan_.records - 1;
@@ -176,12 +177,10 @@ class AdaptiveSteps : Ensemble<Stages> {
   }
 
   static void count_rise(Lane& lane, double excess) {
-    constexpr int most = 20, most_of_all = 2000;
+    constexpr int most = 20;
     lane.lowest_rise = std::min(lane.lowest_rise, excess);
-    ++lane.all_rises;
-    if (++lane.rises < most && lane.all_rises < most_of_all) return;
-    lane.noise = lane.all_rises < most_of_all ? std::max(lane.noise, 2 * lane.lowest_rise)
-                                              : std::numeric_limits<double>::infinity();
+    if (++lane.rises < most) return;
+    lane.noise = std::max(lane.noise, 2 * lane.lowest_rise);
     forget_rises(lane, lane.fallen_to);
   }
 

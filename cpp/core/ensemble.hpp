@@ -59,10 +59,9 @@ class Ensemble {
     std::int64_t tries = 0;
     double lowest = 0;  // excess risk so far
     double noise = 0;   // of the excess risk about a minimizer, at most
-    int all_rises = 0;  // tries that ended too high
     // Since the excess risk last fell, to this:
     double fallen_to = 0;
-    int rises = 0;
+    int rises = 0;  // tries that ended too high, and the lowest of them
     double lowest_rise = std::numeric_limits<double>::infinity();
   };
 
