@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -268,5 +269,89 @@ def test_data_that_may_not_be_read_are_not_called_damaged(path, monkeypatch):
 
 def test_a_copy_keeps_its_checksum(path, tmp_path):
     copy = shutil.copy(path, tmp_path / "copy.nc")
-    assert netcdf.verify(tmp_path) == {"copy.nc": "ok", NAME: "ok"}
+    assert netcdf.verify(tmp_path) == {
+        "copy.nc": f"ok, but holds experiment {CURVES.name}", NAME: "ok"
+    }  # fmt: skip
     assert netcdf.load(copy).attrs["experiment"] == CURVES.name
+
+
+# Something happens to the directory once the data are there: a lambda from the directory.
+AFTERWARDS = """
+import sys
+from pathlib import Path
+from deeplinear import cli, figures
+happen, draw = eval(sys.argv.pop(1)), {"real": figures.draw, "none": lambda *_: []}[sys.argv.pop(1)]
+
+def drawn(dataset, directory):
+    happen(Path(directory))
+    return draw(dataset.assign_attrs(figures="curves"), directory)
+
+figures.draw = drawn
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "draw", "words"),
+    [
+        ("(out / 'NAME.nc').unlink()", "none", "the report could not be written: directory must"),
+        (
+            "(out / 'NAME.nc').write_bytes(b'x')", "none",
+            "the report could not be written: directory must hold data [^;]*$",
+        ),
+        (
+            "(out / 'index.html').mkdir()", "none",
+            "OUT/index.html could not be written: Is a directory; the data are in OUT/NAME.nc",
+        ),
+        (
+            "(out / 'NAME-curves.png').symlink_to('/dev/null')", "real",
+            "NAME: OUT/NAME-curves.png could not be written: Not a regular file; the data are "
+            "in OUT/NAME.nc",
+        ),
+        (
+            "[(out / 'NAME.nc').rename(out.parent / 'x'), out.rmdir(), out.touch()]", "real",
+            "NAME: the figures could not be written: directory must be a directory that can be",
+        ),
+    ],
+)  # fmt: skip
+def test_what_happens_after_the_data_are_saved_is_one_sentence(what, draw, words, tmp_path):
+    out = tmp_path / "out"
+    happen = f"lambda out: {what.replace('NAME', CURVES.name)}"
+    line = [sys.executable, "-W", "error", "-c", AFTERWARDS, happen, draw, *RUN, str(out)]
+    result = subprocess.run(line, capture_output=True, text=True, check=False, timeout=120)
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    words = words.replace("NAME", CURVES.name).replace("OUT", str(out))
+    assert re.match(f"deeplinear: {words}", result.stderr), result.stderr
+
+
+def test_a_link_that_leads_nowhere_is_followed_by_a_run(tmp_path):
+    out, far = tmp_path / "out", tmp_path / "far.nc"
+    out.mkdir()
+    (out / f"{CURVES.name}.nc").symlink_to(far)
+    line = [sys.executable, "-W", "error", "-c", AFTERWARDS, "lambda out: None", "none"]
+    for _ in range(2):  # the second one finds the data
+        far.unlink(missing_ok=True)
+        assert reproduce.finished(CURVES, out) is None
+        result = subprocess.run(
+            [*line, *RUN, str(out)], capture_output=True, text=True, check=False
+        )
+        assert (result.returncode, result.stderr) == (0, "")
+        assert netcdf.check(far)
+
+
+def test_files_that_hold_another_experiment_than_their_name_says_are_named(dataset, path, tmp_path):
+    wrong, right = f"holds experiment {CURVES.name}", f"{CURVES.name}-partial-2.nc"
+    shutil.copy(path, tmp_path / "plain-quick.nc")
+    older(dataset.assign_attrs(figures=""), tmp_path / f"{CURVES.name}-partially.nc")
+    shutil.copy(path, tmp_path / right)
+    assert netcdf.verify(tmp_path) == {
+        "plain-quick.nc": f"ok, but {wrong}",
+        f"{CURVES.name}-partially.nc": f"no checksum, but {wrong}",
+        right: "ok",
+        NAME: "ok",
+    }
+    text = write(tmp_path).read_text()
+    for name in ("plain-quick", f"{CURVES.name}-partially"):
+        assert f"<p><strong>Left out:</strong> {name}.nc {wrong}.</p>" in text
+    assert text.count("Left out:") == 2

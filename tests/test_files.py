@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import xarray as xr
 
-from deeplinear import netcdf, reproduce
+from deeplinear import files, netcdf, reproduce
 from deeplinear.files import check_replaceable, write_file
 from deeplinear.presets import PRESETS
 
@@ -93,6 +93,77 @@ def test_what_is_no_file_is_never_replaced(tmp_path):
             check_replaceable("--out", tmp_path / name)
         assert (tmp_path / name).stat().st_ino == before.st_ino
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_new_file_takes_no_name_that_is_there(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "lost")
+    (tmp_path / "folder").mkdir()
+    write_file(tmp_path / "x", OLD, new=True)
+    before = sorted(tmp_path.iterdir())
+    for name in ("x", "link", "folder"):
+        with pytest.raises(FileExistsError) as caught:
+            write_file(tmp_path / name, NEW, new=True)
+        assert caught.value.filename == str(tmp_path / name)
+    assert sorted(tmp_path.iterdir()) == before
+    assert (tmp_path / "x").read_bytes() == OLD
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_of_those_who_want_a_new_name_one_gets_it(links, tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    if not links:
+        monkeypatch.setattr(os, "link", fail)
+    for attempt in range(10):
+        path, barrier, got = tmp_path / str(attempt), threading.Barrier(4), []
+
+        def write(content, path=path, barrier=barrier, got=got):
+            barrier.wait()
+            try:
+                write_file(path, content, new=True)
+            except FileExistsError:
+                return
+            got.append(content)
+
+        contents = [bytes([i]) * 30_000 for i in range(4)]
+        threads = [threading.Thread(target=write, args=(content,)) for content in contents]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert got == [path.read_bytes()]
+    assert len(list(tmp_path.iterdir())) == 10
+
+
+def test_a_lock_that_is_not_let_go_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_LOCK_PATIENCE", 0.1)
+    with files.locked(tmp_path) as first, files.locked(tmp_path) as second:
+        assert (first, second) == (True, False)
+    with files.locked(tmp_path) as third:
+        assert third
+
+
+@pytest.mark.parametrize("name", ["../esc", "/esc", "", "a\0b"])
+def test_data_stay_in_their_directory(name, dataset, tmp_path):
+    folder = tmp_path / "folder"
+    words = "must be the name of a file without separators; got"
+    with pytest.raises(ValueError, match=f"name {words}"):
+        reproduce.save(dataset, folder, name)
+    for function in (reproduce.save, reproduce.keep):
+        with pytest.raises(ValueError, match=f"experiment of the dataset {words}"):
+            function(dataset.assign_attrs(experiment=name), folder)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_into_no_directory_is_refused_before_the_work(tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "lost" / "x")
+    with pytest.raises(ValueError, match=r"--out is in use: .*link could .*: No such file or dir"):
+        check_replaceable("--out", link)
+    with pytest.raises(FileNotFoundError) as caught:
+        write_file(link, NEW)
+    assert caught.value.filename == str(link)
 
 
 def stale(folder: Path, name: str, age: float) -> Path:

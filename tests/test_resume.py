@@ -1,8 +1,11 @@
 """Experiments that were stopped go on where they were, and lose nothing."""
 
 import dataclasses
+import errno
+import fcntl
 import subprocess
 import sys
+import threading
 from functools import cache
 from pathlib import Path
 
@@ -13,7 +16,7 @@ import xarray as xr
 import deeplinear as dl
 from deeplinear import netcdf, reproduce
 from deeplinear.experiments import Architecture, GaussianData, Preset, Training
-from deeplinear.presets import PLAIN
+from deeplinear.presets import PLAIN, PRESETS
 from deeplinear.problems import SpectralData
 
 DESCENT = Training(dl.GradientDescent((0.01, 0.05)), runs=3, steps=60, every=20)
@@ -166,6 +169,101 @@ def test_finished_runs_are_never_overwritten_by_fewer_or_by_others(tmp_path):
     assert found.sizes["run"] == large.sizes["run"]
 
 
+def test_experiments_that_stop_at_once_keep_the_runs_of_each(tmp_path):
+    """Four of other settings, and one that holds the runs of a file that is there."""
+    large = whole(ONE_DEPTH).isel(run=slice(10))
+    pieces = [large.assign_attrs(seed=seed) for seed in (5, 6, 7, 8)]
+    for attempt in range(10):
+        folder = tmp_path / str(attempt)
+        reproduce.keep(large.isel(run=[1, 3]), folder)
+        barrier = threading.Barrier(5)
+
+        def keep(dataset, folder=folder, barrier=barrier):
+            barrier.wait()
+            reproduce.keep(dataset, folder)
+
+        threads = [threading.Thread(target=keep, args=(piece,)) for piece in (*pieces, large)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        found = [netcdf.load(path) for path in folder.iterdir()]
+        assert sorted(int(data.attrs["seed"]) for data in found) == [0, 5, 6, 7, 8]
+        assert {data.sizes["run"] for data in found} == {10}
+
+
+def test_where_a_directory_has_no_lock_no_file_is_replaced(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    large = whole(ONE_DEPTH).isel(run=slice(10))
+    names = [reproduce.keep(large, tmp_path).name for _ in range(3)]
+    assert names == ["mine-partial.nc", "mine-partial-2.nc", "mine-partial-3.nc"]
+
+
+# Data of another seed take the name while the experiment runs, as argument 1 says.
+OVERTAKEN = """
+import sys
+from deeplinear import cli, figures, report, reproduce
+figures.draw = lambda dataset, directory: []
+report.write = lambda directory: directory
+run, seed = reproduce.run, int(sys.argv.pop(1))
+
+def overtaken(preset, **options):
+    dataset = run(preset, **options)
+    reproduce.save(run(preset, seed=seed, progress=False), sys.argv[-1])
+    return dataset
+
+if seed >= 0:
+    reproduce.run = overtaken
+cli.main()
+"""
+
+
+def test_data_that_came_meanwhile_are_replaced_on_demand_alone(tmp_path):
+    preset = PRESETS["plain-curves"].quick()
+    path, beside = (tmp_path / f"{preset.name}{end}.nc" for end in ("", "-partial"))
+
+    def seeds():
+        return {file.name: int(netcdf.load(file).attrs["seed"]) for file in tmp_path.iterdir()}
+
+    def reproduced(seed, *options):
+        arguments = ("reproduce", "plain-curves", "--quick", *options, "--out", str(tmp_path))
+        line = [sys.executable, "-W", "error", "-c", OVERTAKEN, str(seed), *arguments]
+        return subprocess.run(line, capture_output=True, text=True, check=False, timeout=120)
+
+    result = reproduced(3)
+    assert result.returncode == 1
+    assert result.stderr == (
+        f"deeplinear: --out is in use: {path} holds data of other settings, which came while "
+        f"{preset.name} ran; its own are in {beside}, and with --replace they go there.\n"
+    )
+    assert seeds() == {path.name: 3, beside.name: 0}
+    result = reproduced(-1, "--replace")
+    assert result.returncode == 0, result.stderr
+    assert seeds() == {path.name: 0}
+    # of the same settings
+    path.unlink()
+    result = reproduced(0)
+    assert result.returncode == 0, result.stderr
+    assert seeds() == {path.name: 0}
+
+
+def test_resume_must_hold_what_is_recorded(tmp_path):
+    part = whole(ONE_DEPTH).isel(run=slice(4))
+    for bad, words in (
+        (part.drop_vars(["status", "sharpness"]), "status, sharpness"),
+        (part.isel(run=0), "dimension run"),
+        (part.isel(record=0), "time, step"),
+    ):
+        words = f"resume must hold what an experiment records; got no {words}"
+        with pytest.raises(ValueError, match=words):
+            reproduce.run(ONE_DEPTH, progress=False, resume=bad)
+        reproduce.save(bad, tmp_path, "mine-partial")
+        assert reproduce.unfinished(ONE_DEPTH, tmp_path) is None
+
+
 @pytest.mark.parametrize("name", ["simd", "compiler", "deeplinear_version", "dtype", "preset"])
 def test_runs_that_may_differ_in_a_bit_are_not_joined(name, tmp_path):
     part = stopped(ONE_DEPTH, 0.5).assign_attrs({name: "another"})
@@ -212,12 +310,12 @@ def test_no_experiment_has_the_name_of_a_part_of_another(name):
 # Ctrl-C comes at the share that argument 1 says, and again while the runs are saved where
 # argument 2 says so.
 STOPPING = """
-import contextlib, os, signal, sys
+import contextlib, functools, os, signal, sys
 from deeplinear import cli, figures, report, reproduce
 stop, twice = float(sys.argv.pop(1)), sys.argv.pop(1) == "twice"
 figures.draw = lambda dataset, directory: []
 report.write = lambda directory: directory
-replace = os.replace
+replace, link = os.replace, os.link
 
 @contextlib.contextmanager
 def progress_bar(enabled, description):
@@ -226,15 +324,16 @@ def progress_bar(enabled, description):
             os.kill(os.getpid(), signal.SIGINT)
     yield update
 
-def interrupted(*names):
+def interrupted(give_name, *names):
     global twice
     if twice:
         twice = False
         os.kill(os.getpid(), signal.SIGINT)
-    replace(*names)
+    give_name(*names)
 
 reproduce.progress_bar = progress_bar
-os.replace = interrupted
+os.replace = functools.partial(interrupted, replace)
+os.link = functools.partial(interrupted, link)
 cli.main()
 """
 

@@ -242,6 +242,23 @@ def rows_of(preset: Preset, block: Block, dataset: xr.Dataset) -> Rows:
     )
 
 
+def lacking(preset: Preset, dataset: xr.Dataset) -> str:
+    """Name what `stored_rows` needs and a dataset does not have, such as "status, sharpness"."""
+    if "run" not in dataset.dims:
+        return "dimension run"
+    needed: dict[str, tuple[str, ...]] = dict.fromkeys(_COLUMNS, ("run",))
+    for name in ("time", "step", *preset.record):
+        inner = _RECORDS[name][1]
+        needed[name] = ("run", "record") if inner is None else ("run", "record", inner)
+    if keeps_weights(preset):
+        needed["weights"] = ("run", "parameter")
+    missing = [n for n, dims in needed.items() if n not in dataset or dataset[n].dims != dims]
+    attrs = [] if "simulation_seconds" in dataset.attrs else ["simulation_seconds"]
+    if "sharpness" in dataset:
+        attrs += {"largest_relative_residual", "unconverged"} - set(dataset["sharpness"].attrs)
+    return ", ".join([*missing, *attrs])
+
+
 def stored_rows(preset: Preset, block: Block, dataset: xr.Dataset) -> Rows:
     """Take the runs of a block out of what `assemble` returned; undoes what it pads."""
     places = (("part", block.part), ("problem", block.problem), ("depth", block.depth))

@@ -17,7 +17,7 @@ from deeplinear.checks import describe, one_of, positive_integer
 from deeplinear.files import check_replaceable, require, user_path, writable_directory
 from deeplinear.options import DTYPES
 from deeplinear.signals import at_once, uninterrupted
-from deeplinear.terminal import print_version, say
+from deeplinear.terminal import print_version, say, unwritten
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -171,6 +171,8 @@ def _run(
         require("An experiment", "matplotlib", "scipy")
         from deeplinear import report, summaries
         from deeplinear import reproduce as experiment
+        from deeplinear.netcdf import GOOD
+        from deeplinear.netcdf import verify as verify_all
         from deeplinear.simulation import Interrupted
 
     with _one_sentence():
@@ -192,7 +194,7 @@ def _run(
         if done:
             print()
         try:
-            done.append(_one(preset, out, threads, dtype))
+            done.append(_one(preset, out, threads, dtype, overwrite))
         except Interrupted as stopped:
             _keep(stopped.dataset, preset, out)
         except KeyboardInterrupt:
@@ -210,8 +212,10 @@ def _run(
             page = report.write(out)
     except KeyboardInterrupt:
         _stop("stopped; 'deeplinear report' writes the report of what is there.", INTERRUPTED)
-    except OSError as error:
-        _stop(f"--out could not be written: {error.strerror or error}.", 1)
+    except (OSError, ValueError, MemoryError) as error:
+        whole = [name for name, verdict in verify_all(out).items() if verdict in GOOD]
+        files = [f"{preset.name}.nc" for preset in chosen]
+        _stop(unwritten("the report", error, [out / name for name in files if name in whole]), 1)
     print(f"\nThe report: {page}")
     if len(done) > 1:
         print()
@@ -309,11 +313,16 @@ def _check_free(preset: Preset, out: Path, dtype: str, overwrite: bool) -> None:
         raise ValueError(f"--out is in use: {path} holds {other}; --replace replaces it.")
 
 
-def _one(preset: Preset, out: Path, threads: int | None, dtype: str) -> xr.Dataset:
+def _one(preset: Preset, out: Path, threads: int | None, dtype: str, overwrite: bool) -> xr.Dataset:
     """Run an experiment that is not there yet; draw its figures and say what came out."""
     from deeplinear import figures, summaries
     from deeplinear import reproduce as experiment
-    from deeplinear.results import remove_parts
+    from deeplinear.results import remove_parts, save_new
+
+    def save(dataset: xr.Dataset, folder: Path) -> Path:
+        if overwrite:
+            return experiment.save(dataset, folder)
+        return save_new(dataset, preset, folder, dtype)
 
     path = out / f"{preset.name}.nc"
     dataset = experiment.finished(preset, out, dtype=dtype)
@@ -329,13 +338,22 @@ def _one(preset: Preset, out: Path, threads: int | None, dtype: str) -> xr.Datas
             )
         dataset = experiment.run(preset, threads=threads, dtype=dtype, resume=earlier)
         with uninterrupted():
-            _save(experiment.save, dataset, out)
+            saved = _save(save, dataset, out)
+        if saved != path:
+            _stop(
+                f"--out is in use: {path} holds data of other settings, which came while "
+                f"{preset.name} ran; its own are in {saved}, and with --replace they go there.",
+                1,
+            )
         if held is not None:
             which = f"which held {held}" if " data" in held else "of other settings"
             print(f"{path}, {which}, was replaced.")
         remove_parts(preset, out, dtype)
-    with uninterrupted():
-        drawn = figures.draw(dataset, out)
+    try:
+        with uninterrupted():
+            drawn = figures.draw(dataset, out)
+    except (OSError, ValueError, MemoryError) as error:
+        _stop(f"{preset.name}: {unwritten('the figures', error, [path])}", 1)
     summaries.print_summary(preset, dataset)
     for file in (path, *drawn):
         print(f"  {file}")

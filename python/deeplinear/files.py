@@ -10,7 +10,8 @@ import stat
 import tempfile
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -79,6 +80,46 @@ def in_use(path: Path) -> bool:
     return False
 
 
+@contextmanager
+def locked(folder: Path) -> Iterator[bool]:
+    """Keep others of this package from choosing names in a directory meanwhile.
+
+    Parameters
+    ----------
+    folder : Path
+        A directory that is there.
+
+    Yields
+    ------
+    bool
+        Whether it is locked: not where the file system has no locks, or where someone else, who
+        may wait for this process, holds the lock for longer than ten seconds.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield _lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    end = time.monotonic() + _LOCK_PATIENCE
+    while (got := _try_lock(descriptor)) is None and time.monotonic() < end:
+        time.sleep(0.02)
+    return got is True
+
+
+def _try_lock(descriptor: int) -> bool | None:
+    """Lock a file; False where the file system has no locks, None where another has it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return False
+    return True
+
+
 def writable_directory(name: str, value: str | os.PathLike[str]) -> Path:
     """Take a directory that can be written; one that does not exist is made, with its parents.
 
@@ -131,14 +172,41 @@ def writable_file(name: str, value: str | os.PathLike[str]) -> Path:
     return path
 
 
+def file_name(name: str, value: object) -> str:
+    """Take the name of a file, which stays in its directory.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the error.
+    value : str
+        The file's name.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no text, empty, or has a separator or a null character.
+    """
+    takes = f"{name} must be the name of a file without separators; got {describe(value)}."
+    if not isinstance(value, str):
+        raise TypeError(takes)
+    if not value or {os.sep, "\0"} & set(value):
+        raise ValueError(takes)
+    return value
+
+
 #: The mark of this package's temporaries, and how long one may wait to be locked, in seconds.
 _MARK = ".deeplinear.tmp"
 _PATIENCE = 60.0
 #: Set once `write_file` has written a file.
 has_written = threading.Event()
+#: How long to wait for a directory's lock, in seconds.
+_LOCK_PATIENCE = 10.0
+#: What the system says where a file system has no hard links.
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES)
 
 
-def write_file(path: Path, content: bytes | memoryview) -> None:
+def write_file(path: Path, content: bytes | memoryview, *, new: bool = False) -> None:
     """Write a file that is whole or not there, also after a crash or a loss of power.
 
     The bytes go to a temporary in the same directory, which is flushed to the disk and then takes
@@ -152,15 +220,51 @@ def write_file(path: Path, content: bytes | memoryview) -> None:
         The file; one that is there is replaced, and a link is followed.
     content : bytes or memoryview
         All of it.
+    new : bool, default False
+        Whether to take a name that is free, also where several processes want it.
 
     Raises
     ------
+    FileExistsError
+        If `new`, and the name is taken, be it by a link that leads nowhere.
     OSError
         If it cannot be written, or `path` is something else than a file; the old file is as it
-        was, and no temporary is left.
+        was, and no temporary is left. Its ``filename`` is `path`.
     """
-    path = Path(os.path.realpath(path))
-    _check_regular(path)
+    try:
+        if not new:
+            _check_regular(path)
+            _write(Path(os.path.realpath(path)), content, os.replace)
+        elif os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        else:
+            _write(path, content, _take)
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
+
+
+def _take(temporary: Path, path: Path) -> None:
+    """Give a file a name that nobody has."""
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+        try:
+            os.replace(temporary, path)
+        except BaseException:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+            raise
+    else:
+        temporary.unlink(missing_ok=True)
+
+
+def _write(
+    path: Path, content: bytes | memoryview, give_name: Callable[[Path, Path], None]
+) -> None:
     _sweep(path.parent)
     # Unlike mkstemp's, a mode that the umask decides.
     temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}{_MARK}")
@@ -172,7 +276,7 @@ def write_file(path: Path, content: bytes | memoryview) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-            os.replace(temporary, path)
+            give_name(temporary, path)
     except BaseException:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -194,7 +298,8 @@ def check_replaceable(name: str, path: Path) -> None:
     Raises
     ------
     ValueError
-        If a directory, a device or a pipe has its name, or what is there cannot be looked at.
+        If a directory, a device or a pipe has its name, it is a link into a directory that is not
+        there, or what is there cannot be looked at.
     """
     try:
         _check_regular(path)
@@ -208,6 +313,8 @@ def _check_regular(path: Path) -> None:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
+        if path.is_symlink() and not os.path.isdir(os.path.dirname(os.path.realpath(path))):
+            raise
         return
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))

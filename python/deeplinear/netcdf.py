@@ -21,6 +21,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import stat
 from collections.abc import Iterable
 from pathlib import Path
@@ -30,10 +31,15 @@ import xarray as xr
 
 from deeplinear.files import in_use, require, user_path
 
-__all__ = ["MODULES", "Unusable", "check", "load", "pack", "verify"]
+__all__ = ["GOOD", "MODULES", "PART", "Unusable", "check", "load", "misplaced", "pack", "verify"]
 
 #: What reading and writing need beyond the package's own requirements.
 MODULES = ("h5netcdf", "h5py")
+
+#: What `verify` says of data that can be read, under their own name.
+GOOD = ("ok", "no checksum")
+#: What follows an experiment's name where a file holds a part of its runs.
+PART = re.compile(r"-partial(-\d+)?", re.ASCII)
 
 _MARK = b"\ndeeplinear sha256 "
 _LENGTH = len(_MARK) + 64 + 1
@@ -222,19 +228,59 @@ def verify(directory: str | os.PathLike[str]) -> dict[str, str]:
     Returns
     -------
     dict of str
-        By the file's name "ok", "no checksum" (of an earlier version; it could be read), "not of
-        this program", "no regular file", or what begins with "damaged: " or "could not be read: ".
+        By the file's name "ok", "no checksum" (of an earlier version; it could be read), either
+        with "holds experiment X" where the name is not that of the experiment, "not of this
+        program", "no regular file", or what begins with "damaged: " or "could not be read: ".
+
+    Raises
+    ------
+    ImportError
+        If h5netcdf or h5py is missing.
     """
+    require("A netCDF file", *MODULES)
     folder = user_path("directory", directory)
     return {path.name: _verdict(path) for path in sorted(folder.glob("*.nc"))}
 
 
 def _verdict(path: Path) -> str:
     try:
-        if check(path):
-            return "ok"
-        load(path)
+        sealed = check(path)
+        experiment = _experiment(path) if sealed else str(load(path).attrs["experiment"])
     except Unusable as error:
         texts = {"foreign": "not of this program", "no file": "no regular file"}
         return texts.get(error.kind, error.says.removeprefix("is "))
-    return "no checksum"
+    other = None if experiment is None else misplaced(path, experiment)
+    return ("ok" if sealed else "no checksum") + (f", but {other}" if other else "")
+
+
+def _experiment(path: Path) -> str | None:
+    """Read the experiment's name alone, of a file whose checksum was compared."""
+    import h5py
+
+    try:
+        with h5py.File(path) as file:
+            name = file.attrs.get("experiment")
+    except OSError as error:  # changed since, or locked
+        reason = error.strerror or type(error).__name__
+        raise Unusable(path, "unreadable", f"could not be read: {reason}") from None
+    return name if isinstance(name, str) else None
+
+
+def misplaced(path: Path, experiment: str) -> str | None:
+    """Say what a file holds, where its name is that of something else.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    experiment : str
+        The experiment that its attributes name.
+
+    Returns
+    -------
+    str or None
+        "holds experiment X"; None for ``X.nc`` and for parts of its runs, ``X-partial.nc``.
+    """
+    rest = path.stem.removeprefix(experiment)
+    fits = path.stem.startswith(experiment) and (not rest or PART.fullmatch(rest))
+    return None if fits else f"holds experiment {experiment}"

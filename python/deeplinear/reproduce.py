@@ -18,6 +18,7 @@ from deeplinear.assembly import (
     Block,
     Rows,
     assemble,
+    lacking,
     reached_below,
     rows_of,
 )
@@ -144,7 +145,7 @@ def run(
     blocks = list(_blocks(preset, problems))
     dtype = check_dtype(dtype)
     settings = _settings(preset, text, threads, dtype)
-    _check_resume(resume, settings)
+    _check_resume(resume, preset, settings)
     earlier = Earlier(preset, blocks, resume)
     cells = {
         key_of(block): grid(preset, block.training, initial_seeds(preset.seed, block.training.runs))
@@ -201,7 +202,7 @@ def run(
     return dataset
 
 
-def _check_resume(resume: xr.Dataset | None, settings: dict[str, Any]) -> None:
+def _check_resume(resume: xr.Dataset | None, preset: Preset, settings: dict[str, Any]) -> None:
     """Refuse runs that this experiment would not give."""
     if resume is None:
         return
@@ -210,6 +211,8 @@ def _check_resume(resume: xr.Dataset | None, settings: dict[str, Any]) -> None:
         if value != wanted[name]:
             other = "" if name == "preset" else f", {name.replace('_', ' ')} {value}"
             raise ValueError(f"resume must hold runs of the same settings; got others{other}.")
+    if lack := lacking(preset, resume):
+        raise ValueError(f"resume must hold what an experiment records; got no {lack}.")
 
 
 def _blocks(preset: Preset, problems: list[Problem]) -> Iterator[Block]:

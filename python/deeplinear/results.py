@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,17 @@ import numpy.typing as npt
 import xarray as xr
 
 from deeplinear import _core
+from deeplinear.assembly import lacking
 from deeplinear.experiments import Preset, check_seed
-from deeplinear.files import require, user_path, writable_directory, write_file
-from deeplinear.netcdf import MODULES, Unusable, load, pack
+from deeplinear.files import (
+    file_name,
+    locked,
+    require,
+    user_path,
+    writable_directory,
+    write_file,
+)
+from deeplinear.netcdf import MODULES, PART, Unusable, load, pack
 from deeplinear.preset_files import to_toml
 
 __all__ = ["SAVE_MODULES", "difference", "environment", "finished", "keep", "save", "unfinished"]
@@ -45,7 +53,8 @@ def save(dataset: xr.Dataset, directory: str | os.PathLike[str], name: str | Non
     directory : path-like
         Where to; made if it is not there.
     name : str, optional
-        The file's name without its ending, the experiment's by default.
+        The file's name without its ending, the experiment's by default. A file that is there is
+        replaced.
 
     Returns
     -------
@@ -56,16 +65,62 @@ def save(dataset: xr.Dataset, directory: str | os.PathLike[str], name: str | Non
     ------
     ImportError
         If h5netcdf or h5py is missing.
-    ValueError
-        If the directory cannot be written.
+    TypeError, ValueError
+        If the directory cannot be written, or the name is not that of a file in it.
     OSError
         If the file cannot be written, for want of space say; an older one is as it was.
     """
     require("A netCDF file", *SAVE_MODULES)
-    folder = writable_directory("directory", directory)
-    path = folder / f"{dataset.attrs['experiment'] if name is None else name}.nc"
+    stem = _name(dataset) if name is None else file_name("name", name)
+    path = writable_directory("directory", directory) / f"{stem}.nc"
     write_file(path, pack(dataset))
     return path
+
+
+def save_new(
+    dataset: xr.Dataset,
+    preset: Preset,
+    directory: str | os.PathLike[str],
+    dtype: npt.DTypeLike = "float64",
+) -> Path:
+    """Save all runs of an experiment, over no data that another try has saved meanwhile.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        What `run` returned.
+    preset, dtype
+        As of `run`.
+    directory : path-like
+        Where to; made if it is not there.
+
+    Returns
+    -------
+    Path
+        The file: that of `save`, or where data of other settings have its name, that of `keep`.
+
+    Raises
+    ------
+    ImportError, ValueError, OSError
+        As of `save`.
+    """
+    require("A netCDF file", *SAVE_MODULES)
+    folder = writable_directory("directory", directory)
+    path, content = folder / f"{_name(dataset)}.nc", pack(dataset)
+    with locked(folder):
+        try:
+            write_file(path, content, new=True)
+        except FileExistsError:
+            taken = os.path.exists(path) and difference(preset, path, dtype=dtype) is not None
+            if not taken:
+                write_file(path, content)
+        else:
+            taken = False
+    return keep(dataset, folder) if taken else path
+
+
+def _name(dataset: xr.Dataset) -> str:
+    return file_name("experiment of the dataset", dataset.attrs["experiment"])
 
 
 def keep(dataset: xr.Dataset, directory: str | os.PathLike[str]) -> Path:
@@ -82,7 +137,8 @@ def keep(dataset: xr.Dataset, directory: str | os.PathLike[str]) -> Path:
     -------
     Path
         The file, ``NAME-partial.nc``; ``NAME-partial-2.nc`` and so on where that is of other
-        settings, holds other runs, is damaged or is not of this experiment.
+        settings, holds other runs, is damaged or is not of this experiment, or where its
+        directory can't be locked. Of several processes each takes a name of its own.
 
     Raises
     ------
@@ -90,18 +146,24 @@ def keep(dataset: xr.Dataset, directory: str | os.PathLike[str]) -> Path:
         As of `save`.
     """
     require("A netCDF file", *SAVE_MODULES)
-    folder, name = user_path("directory", directory), str(dataset.attrs["experiment"])
-    runs = _runs(dataset)
-    held = {
-        path
-        for path, other in _partial(folder, name)
-        if environment(other.attrs) == environment(dataset.attrs) and _runs(other) <= runs
-    }
-    stem, number = f"{name}-partial", 1
-    while os.path.lexists(path := folder / f"{stem}.nc") and path not in held:
-        number += 1
-        stem = f"{name}-partial-{number}"
-    return save(dataset, folder, stem)
+    name = _name(dataset)
+    folder = writable_directory("directory", directory)
+    runs, content = _runs(dataset), pack(dataset)
+    with locked(folder) as alone:
+        # What is read here and replaced below must be the same.
+        held = {
+            path
+            for path, other in (_partial(folder, name) if alone else ())
+            if environment(other.attrs) == environment(dataset.attrs) and _runs(other) <= runs
+        }
+        for number in count(1):
+            path = folder / (f"{name}-partial.nc" if number == 1 else f"{name}-partial-{number}.nc")
+            try:
+                write_file(path, content, new=path not in held)
+            except FileExistsError:
+                continue
+            break
+    return path
 
 
 def _runs(dataset: xr.Dataset) -> set[tuple[Any, ...]]:
@@ -115,13 +177,16 @@ def _runs(dataset: xr.Dataset) -> set[tuple[Any, ...]]:
 def _partial(folder: Path, name: str) -> Iterator[tuple[Path, xr.Dataset]]:
     """Read the parts of an experiment's runs that are there and can be read."""
     for path in sorted(folder.glob(f"{name}-partial*.nc")):
-        if not re.fullmatch(r"-partial(-\d+)?", path.stem.removeprefix(name)):
+        if not PART.fullmatch(path.stem.removeprefix(name)):
             continue
         try:
             dataset = load(path)
         except Unusable:
             continue
-        if str(dataset.attrs["experiment"]) == name and {*_KEY, "status"} <= set(dataset.variables):
+        columns = (*_KEY, "status")
+        if str(dataset.attrs["experiment"]) == name and all(
+            column in dataset and dataset[column].dims == ("run",) for column in columns
+        ):
             yield path, dataset
 
 
@@ -151,7 +216,7 @@ def unfinished(
     found = [
         dataset
         for _, dataset in _partial(user_path("directory", directory), preset.name)
-        if environment(dataset.attrs) == environment(here)
+        if environment(dataset.attrs) == environment(here) and not lacking(preset, dataset)
     ]
     return max(found, key=lambda dataset: len(_runs(dataset)), default=None)
 
@@ -159,9 +224,10 @@ def unfinished(
 def remove_parts(preset: Preset, directory: Path, dtype: npt.DTypeLike = "float64") -> None:
     """Remove the parts of an experiment that is complete now."""
     wanted = _wanted(preset, dtype)
-    for path, dataset in list(_partial(directory, preset.name)):
-        if all(str(dataset.attrs.get(name)) == str(value) for name, value in wanted.items()):
-            path.unlink(missing_ok=True)
+    with locked(directory):
+        for path, dataset in list(_partial(directory, preset.name)):
+            if all(str(dataset.attrs.get(name)) == str(value) for name, value in wanted.items()):
+                path.unlink(missing_ok=True)
 
 
 def seeded(preset: Preset, seed: int | None) -> Preset:
@@ -209,7 +275,7 @@ def finished(
         If what is there cannot be read.
     """
     path = user_path("directory", directory) / f"{preset.name}.nc"
-    if not os.path.lexists(path):
+    if not os.path.exists(path):  # or a link that leads nowhere
         return None
     dataset = _load(path)
     if isinstance(dataset, str) or _difference(seeded(preset, seed), dataset, dtype) is not None:

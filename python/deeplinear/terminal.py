@@ -6,13 +6,14 @@ import io
 import os
 import select
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TextIO
 
 from deeplinear import __version__
 
-__all__ = ["Sink", "is_terminal", "print_version", "say", "standard_streams"]
+__all__ = ["Sink", "is_terminal", "print_version", "say", "standard_streams", "unwritten"]
 
 
 def is_terminal(stream: object) -> bool:
@@ -150,3 +151,23 @@ def _take(
     lines = descriptor == 2 or sink.isatty()
     buffer = io.BufferedWriter(sink)
     return io.TextIOWrapper(buffer, encoding, errors=errors, line_buffering=lines), sink
+
+
+def unwritten(what: str, error: Exception, data: Sequence[Path]) -> str:
+    """Say which file could not be written, and where the data are.
+
+    Parameters
+    ----------
+    what : str
+        What was to be written, where the error names no file.
+    error : Exception
+        Why not.
+    data : sequence of Path
+        The files that are there.
+    """
+    if isinstance(error, OSError):
+        what, reason = error.filename or what, error.strerror or str(error)
+    else:
+        reason = str(error).removesuffix(".") or "out of memory"
+    are = f"; the data are in {', '.join(map(str, data))}" if data else ""
+    return f"{what} could not be written: {reason}{are}."

@@ -15,7 +15,7 @@ import xarray as xr
 from deeplinear import figures
 from deeplinear.claims import CLAIMS, Row, rows
 from deeplinear.files import require, writable_directory, write_file
-from deeplinear.netcdf import MODULES, Unusable, load
+from deeplinear.netcdf import MODULES, Unusable, load, misplaced
 from deeplinear.options import endings
 from deeplinear.presets import PRESETS
 
@@ -37,8 +37,9 @@ def write(directory: str | os.PathLike[str]) -> Path:
     Returns
     -------
     Path
-        ``index.html`` there. The same data give the same page. Files ``*.nc`` that are damaged, or
-        that cannot be read, have a line each, and the rest is there.
+        ``index.html`` there. The same data give the same page. Files ``*.nc`` that are damaged,
+        that cannot be read, or that hold another experiment than their name says, have a line
+        each, and the rest is there.
 
     Raises
     ------
@@ -92,7 +93,10 @@ def _load(folder: Path) -> tuple[dict[str, xr.Dataset], list[str]]:
             if error.kind != "foreign":
                 left_out.append(f"{path.name} {error.says}.")
             continue
-        if str(dataset.attrs["experiment"]) == path.stem:
+        experiment = str(dataset.attrs["experiment"])
+        if other := misplaced(path, experiment):
+            left_out.append(f"{path.name} {other}.")
+        elif experiment == path.stem:
             found[path.stem] = dataset
     order = {name: i for i, name in enumerate(PRESETS)}
     names = sorted(found, key=lambda n: (order.get(n.removesuffix("-quick"), len(order)), n))
