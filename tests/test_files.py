@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -319,11 +320,12 @@ RUN = ("reproduce", "plain-curves", "--quick", "--out")
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    """A disk of 24 KiB, where the system lets one be mounted."""
+def small_disk(request, tmp_path):
+    """A disk of 24 KiB, or as asked for, where the system lets one be mounted."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    line = ["mount", "-t", "tmpfs", "-o", "size=24k", "tmpfs", str(folder)]
+    options = getattr(request, "param", "size=24k")
+    line = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
     if subprocess.run(line, capture_output=True, check=False).returncode:
         pytest.skip("mounting a small disk is not permitted here")
     yield folder
@@ -342,6 +344,25 @@ def test_a_full_disk_ends_in_a_sentence_that_says_where_the_data_are(small_disk,
     assert netcdf.check(path)
     assert netcdf.load(path).sizes["run"] == CURVES.runs
     assert list(small_disk.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("small_disk", "words"),
+    [
+        # The directory and the data, while they are written twice; then the first figure.
+        ("nr_inodes=3", f"{CURVES.name}: DISK/{CURVES.name}-curves.png could not be written: "),
+        ("nr_inodes=5", "the report could not be written: directory must be .*; got .*: "),
+    ],
+    indirect=["small_disk"],
+)
+def test_a_disk_without_room_for_one_more_file_leaves_the_data(small_disk, words):
+    result = command(*RUN, small_disk)
+    assert result.returncode == 1
+    path = small_disk / f"{CURVES.name}.nc"
+    words = words.replace("DISK", str(small_disk))
+    words += f"No space left on device; the data are in {path}.\n"
+    assert re.fullmatch(f"deeplinear: {words}", result.stderr), result.stderr
+    assert netcdf.check(path)
 
 
 def test_where_nothing_can_be_written_one_sentence_says_so(tmp_path):
