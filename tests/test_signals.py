@@ -30,13 +30,12 @@ main()
 # Says when it begins to save, and takes a while; its progress is no news here.
 SLOW_SAVE = f"""
 {NO_FIGURES}
-import os, time
-whole = os.replace
-def slowly(source, target):
+import functools, os, time
+def slowly(give_name, source, target):
     print("saving", flush=True)
     time.sleep(2)
-    whole(source, target)
-os.replace = slowly
+    give_name(source, target)
+os.replace, os.link = (functools.partial(slowly, give) for give in (os.replace, os.link))
 """
 LONG_RUN = LONG.replace("STEPS", "300").replace("print(repr(share), flush=True)", "tell(share)")
 TELL = """
