@@ -141,7 +141,7 @@ def _points(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
             for line in (one, other)
         )  # fmt: skip
         near = np.isclose(a, b, rtol=TOLERANCE, atol=0) if np.shape(a) == np.shape(b) else False
-        if np.mean(near) < MOST:
+        if np.size(near) and np.mean(near) < MOST:
             found.append(f"points of the line {one['look']}")
     for one, other in zip(old["bands"], new["bands"], strict=True):
         mine = dict(zip(one["x"], zip(one["lower"], one["upper"], strict=True), strict=True))
