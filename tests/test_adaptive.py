@@ -187,6 +187,26 @@ def test_stiff(engine: str) -> None:
     assert np.isnan(run.risk.values[0, -1])
 
 
+@pytest.mark.parametrize("size", [10, 100, 1000])
+@pytest.mark.parametrize("samples", [False, True])
+def test_rounding_is_no_rise(samples: bool, size: float) -> None:
+    """Layers that cancel: in float32 the risk is off by some eps |W_2| |W_1|, and hardly falls."""
+    rng = np.random.default_rng(0)
+    regression = dl.Regression(rng.standard_normal((30, 4)), rng.standard_normal(30))
+    upper, lower = rng.standard_normal((1, 6)), rng.standard_normal((6, 4))
+    lower -= upper.T @ (upper @ lower) / (upper @ upper.T)
+    landscape = dl.Landscape(dl.Network((4, 6, 1)), regression, samples=samples)
+    weights = [size * lower, size * upper]
+    time = 3000 / landscape.sharpness(weights).value
+    steps = {}
+    for dtype in ("float32", "float64"):
+        flow = dl.GradientFlow("dopri5", max_steps=100_000)
+        run = dl.simulate(landscape, weights, flow, time=time, every=None, dtype=dtype)
+        assert run.status.item() == "completed"
+        steps[dtype] = run.last_step.item()
+    assert steps["float32"] < 2 * steps["float64"]
+
+
 def test_a_gradient_that_overflows_at_the_start() -> None:
     """The risk is 1e30, and the gradient 2e40: too large for float32 alone."""
     landscape = dl.Landscape(

@@ -42,8 +42,8 @@ STATUS: dict[str, str] = {
     "dopri5, at the start alone: take a smaller scale, or float64",
     "overflowed": "a product of the initial layers, or the risk there, is too large for the dtype: "
     "take a smaller scale",
-    "underflowed": "a product of the initial layers is too small for the dtype: take a larger "
-    "scale",
+    "underflowed": "a product of the initial layers, or the square of the targets, is too small "
+    "for the dtype: take a larger scale, rescale the data, or take float64",
     "max_steps": "dopri5 tried as many steps as it may before the end of time: raise max_steps, or "
     "rtol and atol, or stop at a tolerance",
     "stiff": "no step above the rounding of the time is short enough for dopri5: lower rtol and "
