@@ -23,6 +23,9 @@ class HessianOperator(LinearOperator):  # type: ignore[misc]  # SciPy ships no t
     Made by `Landscape.hessian_operator`. It can be pickled, with the weights.
     """
 
+    # From the left, NumPy's arrays leave the product to this class.
+    __array_ufunc__ = None
+
     def __init__(self, landscape: Hessian, vector: FloatArray) -> None:
         size = landscape.network.parameters
         super().__init__(np.dtype(np.float64), (size, size))
@@ -41,6 +44,13 @@ class HessianOperator(LinearOperator):  # type: ignore[misc]  # SciPy ships no t
     def __rmul__(self, x: Any) -> Any:
         refuse_masked("x", x)
         return super().__rmul__(x)
+
+    def __rmatmul__(self, x: Any) -> Any:
+        # x H = (H x^T)^T; SciPy has it from 1.11 on.
+        refuse_masked("x", x)
+        if np.isscalar(x):
+            raise ValueError("x must be a vector or a matrix for '@', and a number for '*'.")
+        return self.dot(np.transpose(x)).T
 
     def matvec(self, x: Any) -> Any:
         """Multiply with a vector (P,) or (P, 1)."""
