@@ -34,7 +34,7 @@ def ones(*shape: int, masked: Any = np.ma.nomask) -> Any:
         (lambda x: x @ OPERATOR, (2, 16), (1, 3)),
         (OPERATOR.dot, (16,), (3,)),
         (OPERATOR.matvec, (16,), (3,)),
-        (OPERATOR.rmatvec, (16, 1), (3, 0)),
+        (OPERATOR.rmatvec, (16,), (3,)),
         (OPERATOR.matmat, (16, 2), (3, 1)),
         (OPERATOR.rmatmat, (16, 2), (3, 1)),
         (lambda x: OPERATOR @ list(x), (16, 2), (3, 1)),
