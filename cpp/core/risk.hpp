@@ -60,9 +60,11 @@ struct Risk {
       for (const double c : modes.target) sum += c * c;
       return sum;
     }
-    for (std::size_t i = 0; i < covariance.size(); ++i) {
-      const std::size_t d = minimizer.size();
-      sum += minimizer[i / d] * covariance[i] * minimizer[i % d];
+    const double* entry = covariance.data();
+    for (const double left : minimizer) {
+      double row = 0;
+      for (const double right : minimizer) row += *entry++ * right;
+      sum += left * row;
     }
     return sum;
   }
