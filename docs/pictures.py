@@ -24,8 +24,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from deeplinear import figures, reproduce
-from deeplinear.presets import PLAIN
+from deeplinear.experiments import figures
+from deeplinear.experiments import run as reproduce
+from deeplinear.experiments.library import PLAIN
 
 FOLDER = Path(__file__).parent
 KEY = "Description"

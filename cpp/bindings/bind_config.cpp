@@ -11,7 +11,7 @@
 #include <string>
 
 #include "bindings.hpp"
-#include "threads.hpp"
+#include "threads/available_threads.hpp"
 
 namespace deeplinear::bindings {
 

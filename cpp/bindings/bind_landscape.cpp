@@ -6,12 +6,12 @@
 
 #include "arrays.hpp"
 #include "bindings.hpp"
-#include "finite.hpp"
-#include "full_hessian.hpp"
+#include "hessian/full.hpp"
 #include "interruption.hpp"
-#include "maps.hpp"
+#include "landscape/layer_maps.hpp"
 #include "objects.hpp"
-#include "parallel.hpp"
+#include "threads/teams.hpp"
+#include "wide/all_finite.hpp"
 
 namespace deeplinear::bindings {
 

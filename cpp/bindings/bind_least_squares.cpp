@@ -2,8 +2,8 @@
 
 #include "arrays.hpp"
 #include "bindings.hpp"
+#include "eigen/least_squares.hpp"
 #include "interruption.hpp"
-#include "least_squares.hpp"
 
 namespace deeplinear::bindings {
 

@@ -4,7 +4,7 @@
 
 #include "arrays.hpp"
 #include "bindings.hpp"
-#include "machine.hpp"
+#include "limits/peaks.hpp"
 
 namespace deeplinear::bindings {
 

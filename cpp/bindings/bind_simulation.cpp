@@ -10,7 +10,7 @@
 #include "bindings.hpp"
 #include "monitor.hpp"
 #include "objects.hpp"
-#include "simulation.hpp"
+#include "run/simulate.hpp"
 
 namespace deeplinear::bindings {
 

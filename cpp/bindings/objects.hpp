@@ -8,8 +8,8 @@
 
 #include <pybind11/pybind11.h>
 
-#include "landscape.hpp"
-#include "sharpness.hpp"
+#include "hessian/extremes.hpp"
+#include "landscape/linear.hpp"
 
 namespace pybind11::detail {
 

@@ -10,13 +10,13 @@ from deeplinear._core import build_config
 
 if TYPE_CHECKING:
     from deeplinear import init, theory
-    from deeplinear.density import SpectralDensity
     from deeplinear.dynamics import GradientDescent, GradientFlow
     from deeplinear.landscape import Landscape, Sharpness
     from deeplinear.network import Network
     from deeplinear.options import RECORDABLE, STATUS
     from deeplinear.regression import Regression, gaussian_regression
     from deeplinear.simulation import Interrupted, simulate
+    from deeplinear.spectrum import SpectralDensity
     from deeplinear.sweeps import sweep
 
 __version__: str = build_config()["version"]
@@ -45,7 +45,7 @@ __all__ = [
 # asked for, so that no later call takes longer than the next. What only shows a version or a help
 # asks for none, and loads neither NumPy nor xarray.
 _MODULES = {
-    "density": ("SpectralDensity",),
+    "spectrum": ("SpectralDensity",),
     "dynamics": ("GradientDescent", "GradientFlow"),
     "init": (),
     "landscape": ("Landscape", "Sharpness"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deeplinear.checks import (
+from deeplinear._support.checks import (
     Counts,
     Names,
     Numbers,

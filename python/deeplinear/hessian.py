@@ -13,16 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from deeplinear import _core
-from deeplinear.checks import (
+from deeplinear._support.checks import (
     FloatArray,
     non_negative_integer,
     one_of,
     positive,
     positive_integer,
 )
-from deeplinear.density import SpectralDensity
-from deeplinear.memory import require_memory
+from deeplinear._support.memory import require_memory
 from deeplinear.network import Network
+from deeplinear.spectrum import SpectralDensity
 
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy.sparse.linalg import LinearOperator
 
 from deeplinear import _core
-from deeplinear.checks import FloatArray, real_array, refuse_masked
+from deeplinear._support.checks import FloatArray, real_array, refuse_masked
 
 if TYPE_CHECKING:
     from deeplinear.hessian import Hessian

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deeplinear.checks import (
+from deeplinear._support.checks import (
     FloatArray,
     Numbers,
     instance_of,
@@ -28,7 +28,7 @@ from deeplinear.checks import (
     scalar_or_sequence,
     single,
 )
-from deeplinear.memory import aligned_empty, require_memory
+from deeplinear._support.memory import aligned_empty, require_memory
 from deeplinear.network import Network
 
 __all__ = ["Gaussian", "Identity", "Initialization", "Orthogonal", "Residual"]

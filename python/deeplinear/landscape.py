@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from deeplinear import _core
-from deeplinear.checks import FloatArray, describe, instance_of, positive_integer
+from deeplinear._support.checks import FloatArray, describe, instance_of, positive_integer
 from deeplinear.hessian import Hessian, Sharpness, Weights
 from deeplinear.network import Network
 from deeplinear.regression import Regression

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from deeplinear import _core
-from deeplinear.checks import FloatArray
+from deeplinear._support.checks import FloatArray
 
 __all__ = ["Modes", "modes"]
 

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from deeplinear.checks import (
+from deeplinear._support.checks import (
     FloatArray,
     all_finite,
     describe,
@@ -20,7 +20,7 @@ from deeplinear.checks import (
     real_array,
     refuse_masked,
 )
-from deeplinear.memory import aligned_copy, aligned_empty, require_memory
+from deeplinear._support.memory import aligned_copy, aligned_empty, require_memory
 
 ACTIVATIONS = ("identity", "gelu", "tanh", "relu")
 _LARGEST_WIDTH = 2**31 - 1  # what the core counts to

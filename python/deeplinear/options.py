@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from deeplinear.checks import (
+from deeplinear._support.checks import (
     LARGEST_COUNT,
     describe,
     instance_of,

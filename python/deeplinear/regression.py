@@ -8,7 +8,7 @@ from typing import NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from deeplinear.checks import (
+from deeplinear._support.checks import (
     FloatArray,
     finite_array,
     non_negative,
@@ -16,8 +16,8 @@ from deeplinear.checks import (
     positive_integer,
     read_only,
 )
+from deeplinear._support.memory import require_free
 from deeplinear.least_squares import WELL_CONDITIONED, Modes, modes
-from deeplinear.memory import require_free
 
 # Squares and quotients of data within these magnitudes neither overflow nor underflow.
 _SMALLEST, _LARGEST = 1e-60, 1e60

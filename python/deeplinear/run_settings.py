@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from deeplinear.checks import FloatArray, single
+from deeplinear._support.checks import FloatArray, single
 from deeplinear.dynamics import Dynamics, GradientDescent
 
 

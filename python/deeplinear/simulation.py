@@ -12,13 +12,13 @@ import numpy.typing as npt
 import xarray as xr
 
 from deeplinear import _core
-from deeplinear.checks import LARGEST_COUNT, FloatArray, all_finite, truth
+from deeplinear._support.checks import LARGEST_COUNT, FloatArray, all_finite, truth
+from deeplinear._support.memory import aligned_copy, require_memory
+from deeplinear._support.progress import Update, progress_bar
 from deeplinear.dynamics import Dynamics
 from deeplinear.landscape import Landscape
-from deeplinear.memory import aligned_copy, require_memory
 from deeplinear.network import Network
 from deeplinear.options import RECORDABLE, STATUS_NAMES, Options, check_options
-from deeplinear.progress import Update, progress_bar
 from deeplinear.run_settings import RunSettings
 
 __all__ = ["Interrupted", "simulate"]

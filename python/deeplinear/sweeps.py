@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from deeplinear.checks import (
+from deeplinear._support.checks import (
     FloatArray,
     describe,
     instance_of,
@@ -22,12 +22,12 @@ from deeplinear.checks import (
     refuse_masked,
     sequence_fields,
 )
+from deeplinear._support.memory import aligned_empty, require_memory
+from deeplinear._support.progress import Update, progress_bar
 from deeplinear.dynamics import Dynamics, GradientDescent, GradientFlow
 from deeplinear.init import Initialization, fill
 from deeplinear.landscape import Landscape
-from deeplinear.memory import aligned_empty, require_memory
 from deeplinear.options import RECORDABLE, Options, check_options
-from deeplinear.progress import Update, progress_bar
 from deeplinear.run_settings import RunSettings
 from deeplinear.simulation import Interrupted, add_accuracy, run_ensemble
 

@@ -19,7 +19,7 @@ import math
 
 import numpy as np
 
-from deeplinear.checks import FloatArray, instance_of, positive_integer
+from deeplinear._support.checks import FloatArray, instance_of, positive_integer
 from deeplinear.network import Network
 from deeplinear.regression import Regression
 

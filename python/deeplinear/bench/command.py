@@ -12,14 +12,14 @@ from typing import Any
 from rich.console import Console
 
 from deeplinear import _core
+from deeplinear._support.checks import one_of, positive_integer
+from deeplinear._support.files import check_replaceable, writable_file, write_file
+from deeplinear._support.progress import progress_bar
+from deeplinear._support.signals import uninterrupted
 from deeplinear.bench import runner
 from deeplinear.bench.machine import ARITHMETIC, Limits, describe_machine, use_processors
 from deeplinear.bench.table import Comparison, print_comparison, to_json, to_markdown
 from deeplinear.bench.works import NAMES, Work, make_works
-from deeplinear.checks import one_of, positive_integer
-from deeplinear.files import check_replaceable, writable_file, write_file
-from deeplinear.progress import progress_bar
-from deeplinear.signals import uninterrupted
 
 __all__ = ["Bench"]
 

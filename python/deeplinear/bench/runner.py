@@ -7,11 +7,11 @@ from statistics import median
 from time import perf_counter, sleep
 from typing import Any
 
+from deeplinear._support.progress import Update
 from deeplinear.bench.baselines import Unavailable
 from deeplinear.bench.machine import Limits
 from deeplinear.bench.table import OURS, Comparison, Row
 from deeplinear.bench.works import Entry, Work, thread_counts
-from deeplinear.progress import Update
 
 __all__ = ["FULL", "QUICK", "Clock", "Race", "Timing", "measure_limits", "share_of_limit"]
 

@@ -1,0 +1,204 @@
+// The two passes over the weights from which everything follows:
+//
+//   pull:  u_L = p,        u_{k-1} = W_k^T u_k      (u_0 = w, the end-to-end map)
+//   push:  v_0 = dR/dw,    v_k     = W_k v_{k-1}    (grad_k = u_k v_{k-1}^T)
+//
+// Both also at the stage of a Runge-Kutta step, without forming its weights: W_k + sum_s c_s u^s_k
+// (v^s_{k-1})^T. u and v hold a vector of each width d_0 .. d_L, one after another
+// (Layout::vectors).
+#pragma once
+
+#include "lanes/products.hpp"
+#include "model/layout.hpp"
+
+namespace deeplinear {
+
+static_assert(Layout::largest_square <= largest_narrow);
+
+// The rank-one terms c_s u^s_k (v^s_{k-1})^T that a stage adds to the weights, s < count.
+template <class P>
+struct Corrections {
+  static constexpr int capacity = largest_narrow;
+  int count = 0;
+  P coefficient[capacity];
+  const P* u[capacity];
+  const P* v[capacity];
+
+  // Leaves what lies beyond count alone: a pull without corrections need not clear it.
+  Corrections() {}
+
+  void add(P c, const P* u_, const P* v_) {
+    coefficient[count] = c;
+    u[count] = u_;
+    v[count++] = v_;
+  }
+};
+
+namespace detail {
+
+// pull through the layers of a square segment; the vector stays in registers from layer to layer.
+template <int D, class P>
+inline void pull_square(const Layout& net, Layout::Segment segment, const P* W, P* u,
+                        const Corrections<P>& terms) {
+  P x[D], y[D];
+  const P* w = W + net.weights[segment.last];
+  Layout::Index at = net.vectors[segment.last];
+  for (int j = 0; j < D; ++j) x[j] = u[at + j];
+  for (int k = segment.last; k >= segment.first; --k, w -= D * D) {
+    for (int j = 0; j < D; ++j) y[j] = zero<P>();
+    for (int i = 0; i < D; ++i) {
+      for (int j = 0; j < D; ++j) y[j] = fma(w[i * D + j], x[i], y[j]);
+    }
+    for (int s = 0; s < terms.count; ++s) {
+      P c = zero<P>();
+      for (int i = 0; i < D; ++i) c = fma(terms.u[s][at + i], x[i], c);
+      c = c * terms.coefficient[s];
+      for (int j = 0; j < D; ++j) y[j] = fma(c, terms.v[s][at - D + j], y[j]);
+    }
+    at -= D;
+    for (int j = 0; j < D; ++j) u[at + j] = x[j] = y[j];
+  }
+}
+
+// push through the layers of a square segment.
+template <int D, class P>
+inline void push_square(const Layout& net, Layout::Segment segment, const P* W, P* v,
+                        const Corrections<P>& terms) {
+  P x[D], y[D];
+  const P* w = W + net.weights[segment.first];
+  Layout::Index at = net.vectors[segment.first - 1];
+  for (int j = 0; j < D; ++j) x[j] = v[at + j];
+  for (int k = segment.first; k <= segment.last; ++k, w += D * D) {
+    for (int i = 0; i < D; ++i) {
+      y[i] = zero<P>();
+      for (int j = 0; j < D; ++j) y[i] = fma(w[i * D + j], x[j], y[i]);
+    }
+    for (int s = 0; s < terms.count; ++s) {
+      P c = zero<P>();
+      for (int j = 0; j < D; ++j) c = fma(terms.v[s][at + j], x[j], c);
+      c = c * terms.coefficient[s];
+      for (int i = 0; i < D; ++i) y[i] = fma(c, terms.u[s][at + D + i], y[i]);
+    }
+    at += D;
+    for (int i = 0; i < D; ++i) v[at + i] = x[i] = y[i];
+  }
+}
+
+// push and W_k += scale u_k v_{k-1}^T through the layers of a square segment.
+template <int D, class P>
+inline void descend_square(const Layout& net, Layout::Segment segment, P* W, const P* u, P* v,
+                           P scale) {
+  P x[D], y[D];
+  P* w = W + net.weights[segment.first];
+  Layout::Index at = net.vectors[segment.first - 1];
+  for (int j = 0; j < D; ++j) x[j] = v[at + j];
+  for (int k = segment.first; k <= segment.last; ++k, w += D * D) {
+    at += D;
+    for (int i = 0; i < D; ++i) {
+      const P factor = scale * u[at + i];
+      y[i] = zero<P>();
+      for (int j = 0; j < D; ++j) {
+        const P old = w[i * D + j];
+        y[i] = fma(old, x[j], y[i]);
+        w[i * D + j] = fma(factor, x[j], old);
+      }
+    }
+    for (int i = 0; i < D; ++i) v[at + i] = x[i] = y[i];
+  }
+}
+
+}  // namespace detail
+
+// u_{k-1} = (W_k + sum_s c_s u^s_k (v^s_{k-1})^T)^T u_k for k = L .. 1; u_L is given.
+template <class P>
+inline void pull(const Layout& net, const P* W, P* u, const Corrections<P>& terms = {}) {
+  for (auto segment = net.segments.rbegin(); segment != net.segments.rend(); ++segment) {
+    const int k = segment->last, rows = net.rows(k), cols = net.cols(k);
+    if (segment->square) {
+      with_constant(rows, [&](auto width) {
+        detail::pull_square<decltype(width)::value>(net, *segment, W, u, terms);
+      });
+      continue;
+    }
+    const P* from = u + net.vectors[k];
+    P* to = u + net.vectors[k - 1];
+    transposed_product(rows, cols, W + net.weights[k], from, to);
+    for (int s = 0; s < terms.count; ++s) {
+      const P c = dot(rows, terms.u[s] + net.vectors[k], from) * terms.coefficient[s];
+      add_multiple(cols, c, terms.v[s] + net.vectors[k - 1], to);
+    }
+  }
+}
+
+// v_k = (W_k + sum_s c_s u^s_k (v^s_{k-1})^T) v_{k-1} for k = 1 .. L; v_0 is given.
+template <class P>
+inline void push(const Layout& net, const P* W, P* v, const Corrections<P>& terms = {}) {
+  for (const auto& segment : net.segments) {
+    const int k = segment.first, rows = net.rows(k), cols = net.cols(k);
+    if (segment.square) {
+      with_constant(rows, [&](auto width) {
+        detail::push_square<decltype(width)::value>(net, segment, W, v, terms);
+      });
+      continue;
+    }
+    const P* from = v + net.vectors[k - 1];
+    P* to = v + net.vectors[k];
+    product(rows, cols, W + net.weights[k], from, to);
+    for (int s = 0; s < terms.count; ++s) {
+      const P c = dot(cols, terms.v[s] + net.vectors[k - 1], from) * terms.coefficient[s];
+      add_multiple(rows, c, terms.u[s] + net.vectors[k], to);
+    }
+  }
+}
+
+// push, and W_k += scale u_k v_{k-1}^T as each layer is passed: two reads and one write of W with
+// the pull before.
+template <class P>
+inline void push_and_update(const Layout& net, P* W, const P* u, P* v, P scale) {
+  for (const auto& segment : net.segments) {
+    const int k = segment.first;
+    if (segment.square) {
+      with_constant(net.rows(k), [&](auto width) {
+        detail::descend_square<decltype(width)::value>(net, segment, W, u, v, scale);
+      });
+      continue;
+    }
+    const auto pass_layer = [&](auto product) {
+      pass<decltype(product)::value, true>(net.rows(k), net.cols(k), W + net.weights[k],
+                                           v + net.vectors[k - 1], v + net.vectors[k], false, scale,
+                                           u + net.vectors[k]);
+    };
+    // v_L enters no gradient.
+    k < net.depth() ? pass_layer(std::true_type{}) : pass_layer(std::false_type{});
+  }
+}
+
+// The rows of sum_s c_s u^s_k (v^s_{k-1})^T for S terms
+template <int S, class P>
+class CorrectionRows {
+ public:
+  CorrectionRows(const Layout& net, const Corrections<P>& terms) : net_(net), terms_(terms) {}
+
+  void enter(int k) {
+    for (int s = 0; s < S; ++s) {
+      u_[s] = terms_.u[s] + net_.vectors[k];
+      v_[s] = terms_.v[s] + net_.vectors[k - 1];
+    }
+  }
+  void move_to(int i) {
+    for (int s = 0; s < S; ++s) factor_[s] = terms_.coefficient[s] * u_[s][i];
+  }
+  P operator[](int j) const {
+    P sum = factor_[0] * v_[0][j];
+    for (int s = 1; s < S; ++s) sum = fma(factor_[s], v_[s][j], sum);
+    return sum;
+  }
+
+ private:
+  const Layout& net_;
+  const Corrections<P>& terms_;
+  const P *u_[S], *v_[S];
+  P factor_[S];
+};
+
+}  // namespace deeplinear

@@ -1,0 +1,135 @@
+// Gradient descent and Runge-Kutta flow with fixed steps: a pass of the loop is one step of every
+// lane.
+#pragma once
+
+#include "run/run_loop.hpp"
+
+namespace deeplinear {
+
+template <class Stages>
+class FixedSteps : Ensemble<Stages> {
+  using Base = Ensemble<Stages>;
+  using Base::lanes_;
+  using Base::plan_;
+  using Base::problem_;
+  using Base::stages_;
+  using typename Base::Lane;
+  using typename Base::P;
+  using typename Base::RiskValues;
+  using typename Base::Scalar;
+
+ public:
+  template <class... Arguments>
+  explicit FixedSteps(const Problem& problem, const Plan& plan, Arguments&&... arguments)
+      : Base(problem, plan, plan.method == Method::euler ? tableaus::euler : tableaus::rk4,
+             arguments...) {}
+
+  using Base::recorder;
+
+  void run() {
+    for (int i = 0; i < Base::lanes; ++i) start(i);
+    const P threshold(Base::threshold());
+    for (std::int64_t countdown = 0; Base::any_running(); --countdown) {
+      if (Base::stop_requested([this](const Lane& lane) {
+            return double(lane.steps + uncounted_) / double(plan_.steps[lane.run]);
+          })) {
+        return abandon();
+      }
+      P excess = stages_.start(Base::W());
+      const auto stops = [&] {
+        return Mask<P>(Base::running() & ((excess <= threshold) | !finite(excess)));
+      };
+      while (countdown <= 0 || any(stops())) {
+        const bool restarted = handle_events(excess);
+        if (!Base::any_running()) return;
+        countdown = std::numeric_limits<std::int64_t>::max();
+        for (const Lane& lane : lanes_) {
+          if (lane.run >= 0) countdown = std::min(countdown, lane.next - lane.steps);
+        }
+        if (!restarted) break;
+        excess = stages_.start(Base::W());
+      }
+      if (!step()) return abandon();
+      ++uncounted_;
+    }
+  }
+
+ private:
+  // W at the next step, after the start of this one; false where it was stopped on the way.
+  bool step() {
+    if (plan_.method == Method::euler) {
+      stages_.descend(Base::W(), step_);
+      return true;
+    }
+    for (int s = 0; s < stages_.tableau().stages; ++s) {
+      stages_.evaluate(Base::W(), s, step_);
+      if (Base::stop_between_stages()) return false;
+    }
+    stages_.advance(Base::W(), step_, Base::running());
+    return true;
+  }
+
+  void abandon() {
+    for (Lane& lane : lanes_) lane.steps += uncounted_;
+    Base::abandon();
+  }
+
+  bool start(int i) {
+    const bool started = Base::start(i);
+    step_.set_lane(i, started ? Scalar(plan_.step[lanes_[i].run]) : Scalar(0));
+    return started;
+  }
+
+  // Records, finishes and restarts the lanes that are due; true where a lane took another run.
+  bool handle_events(P excess) {
+    for (Lane& lane : lanes_) lane.steps += uncounted_;
+    uncounted_ = 0;
+    const auto every = std::int64_t(plan_.every);
+    const RiskValues values = Base::risk_values(excess);
+    bool restarted = false;
+    for (int i = 0; i < Base::lanes; ++i) {
+      const Lane& lane = lanes_[i];
+      if (lane.run < 0) continue;
+      const std::int64_t n = lane.steps, steps = plan_.steps[lane.run];
+      Status status = Base::status_of(i, excess.lane(i));
+      const bool last = n == steps, ended = last || status != Status::completed;
+      if (!ended && n < lane.next) continue;
+      // A run that stops between two records fills the later one.
+      const std::int64_t slot =
+          last ? plan_.records - 1 : (every > 0 ? (n + every - 1) / every : std::int64_t(n > 0));
+      const bool due = n == 0 || (every > 0 && n % every == 0);
+      if (Base::has_values(status) && (due || ended)) {
+        status = Base::record(i, slot, values, status);
+      }
+      if (!ended) {
+        schedule(i);
+        continue;
+      }
+      if (status == Status::converged) Base::recorder_.carry_forward(lane.run, slot);
+      Base::finish(i, status);
+      restarted |= start(i);
+    }
+    return restarted;
+  }
+
+  // The step count at which to look at the lane again: a record, the end, or before a last step of
+  // another size.
+  void schedule(int i) {
+    Lane& lane = lanes_[i];
+    const std::int64_t steps = plan_.steps[lane.run];
+    lane.next = steps;
+    if (const auto every = std::int64_t(plan_.every); every > 0) {
+      lane.next = std::min(lane.next, (lane.steps / every + 1) * every);
+    }
+    if (lane.steps == steps - 1) {
+      step_.set_lane(i, Scalar(plan_.last_step[lane.run]));
+    } else if (plan_.last_step[lane.run] != plan_.step[lane.run]) {
+      lane.next = std::min(lane.next, steps - 1);
+    }
+  }
+
+  P step_ = zero<P>();
+  std::int64_t uncounted_ = 0;  // steps since the lanes' own counts were brought up to date
+};
+
+}  // namespace deeplinear

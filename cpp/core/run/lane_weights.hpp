@@ -1,0 +1,97 @@
+// Where the weights of the lanes are during a run, and where a record finds them.
+#pragma once
+
+#include <algorithm>
+#include <type_traits>
+
+#include "landscape/linear.hpp"
+#include "simd/aligned_array.hpp"
+
+namespace deeplinear {
+
+// Of an ensemble: packs of their own, copied in and out
+template <class Stages>
+class LaneWeights {
+ public:
+  using P = typename Stages::P;
+  using Scalar = typename P::Scalar;
+
+  explicit LaneWeights(const Layout& net) : W_(net.parameters, zero<P>()), lane_(net.parameters) {}
+
+  P* data() { return W_.data(); }
+
+  // The weights of a run, or zeros
+  void load(int i, const Scalar* from) {
+    for (auto& w : W_) w.set_lane(i, from ? *from++ : Scalar(0));
+  }
+  void store(Stages&, int i, Scalar* to) const {
+    for (const auto& w : W_) *to++ = w.lane(i);
+  }
+
+  Weights of_lane(Stages&, int i) {
+    std::transform(W_.begin(), W_.end(), lane_.begin(),
+                   [i](const P& w) { return double(w.lane(i)); });
+    return {lane_.data()};
+  }
+  // W + sum_s c_s K_s
+  template <class Coefficients>
+  Weights of_lane(Stages& stages, int i, const Coefficients& c) {
+    of_lane(stages, i);
+    stages.add_to_lane(i, c, lane_.data());
+    return {lane_.data()};
+  }
+
+ private:
+  AlignedVector<P> W_;
+  AlignedVector<double> lane_;
+};
+
+// Of a single large run: the array that it came in, and terms that wait to be added to it
+template <class Stages>
+  requires(Stages::in_place)
+class LaneWeights<Stages> {
+ public:
+  using P = typename Stages::P;
+  using Scalar = typename P::Scalar;
+
+  explicit LaneWeights(const Layout& net) : net_(net) {}
+
+  P* data() { return W_; }
+
+  void load(int, Scalar* from) { W_ = reinterpret_cast<P*>(from); }
+  void store(Stages& stages, int, Scalar*) { stages.settle(W_); }
+
+  Weights of_lane(Stages& stages, int) { return with(stages.terms()); }
+  template <class Coefficients>
+  Weights of_lane(Stages& stages, int, const Coefficients& c) {
+    return with(stages.terms(c));
+  }
+
+ private:
+  // What is recorded is computed in float64: a run in float32 needs a copy for it.
+  Weights with(const Terms<Scalar>& terms) {
+    const auto* W = reinterpret_cast<const Scalar*>(W_);
+    if constexpr (std::is_same_v<Scalar, double>) {
+      return {W, terms};
+    } else {
+      copy_.assign(W, W + net_.parameters);
+      for (int k = 1; k <= net_.depth(); ++k) {
+        const LayerTerms<Scalar> layer = terms.of_layer(net_, k);
+        for (int s = 0; s < layer.count; ++s) {
+          double* entry = copy_.data() + net_.weights[k];
+          for (int i = 0; i < net_.rows(k); ++i) {
+            const double factor = double(layer.coefficient[s]) * double(layer.u[s][i]);
+            for (int j = 0; j < net_.cols(k); ++j) *entry++ += factor * double(layer.v[s][j]);
+          }
+        }
+      }
+      return {copy_.data()};
+    }
+  }
+
+  const Layout& net_;
+  P* W_ = nullptr;
+  AlignedVector<double> copy_;
+};
+
+}  // namespace deeplinear

@@ -1,0 +1,212 @@
+// The runs of one team of threads: a pack of lanes, each of which takes the next run when its own
+// has finished.
+#pragma once
+
+#include <algorithm>
+#include <limits>
+#include <type_traits>
+#include <vector>
+
+#include "model/out_of_range.hpp"
+#include "observe/recorder.hpp"
+#include "run/lane_weights.hpp"
+#include "run/run_queue.hpp"
+#include "scheme/steps.hpp"
+#include "simd/aligned_array.hpp"
+
+namespace deeplinear {
+
+// Where what is recorded of the weights is computed
+template <class Stages>
+using LandscapeOf = std::conditional_t<Stages::by_samples, SampleLandscape, Landscape>;
+
+// What fixed and adaptive steps have in common.
+template <class Stages>
+class Ensemble {
+ public:
+  using P = typename Stages::P;
+  using Scalar = typename P::Scalar;
+  static constexpr int lanes = P::lanes;
+
+  Ensemble(const Problem& problem, const Plan& plan, const Tableau& tableau, Team& team,
+           Scalar* weights, const Records& records, Outcome& outcome, Coordination& shared,
+           bool calling_thread)
+      : problem_(problem),
+        plan_(plan),
+        recorder_(problem, plan, records, team, [this] { return poll(); }),
+        stages_(problem, tableau, team),
+        lane_weights_(problem.net),
+        weights_(weights),
+        outcome_(outcome),
+        shared_(shared),
+        calling_thread_(calling_thread),
+        threshold_(threshold(problem, plan)),
+        underflows_(underflows(problem)),
+        steps_between_polls_(std::max<std::int64_t>(1, 50000 / problem.net.parameters)) {}
+
+  const auto& recorder() const { return recorder_; }
+
+ protected:
+  using Landscape = LandscapeOf<Stages>;
+  static constexpr double smallest_log_error = -9.2;  // of an error of 1e-4
+
+  struct Lane {
+    std::int64_t run = -1;   // -1: idle
+    std::int64_t steps = 0;  // taken
+    std::int64_t next =
+        0;                // fixed: step count of the next event; adaptive: slot of the next record
+    double reported = 0;  // share of the run that the progress knows of
+    // Adaptive steps alone:
+    double time = 0;
+    double step = 0;                        // the next to be tried
+    double log_error = smallest_log_error;  // of the last accepted step
+    bool rejected = false;                  // the last try
+    std::int64_t tries = 0;
+    double lowest = 0;  // excess risk so far
+    double noise = 0;   // of the excess risk about a minimizer, at most
+    // Since the excess risk last fell, to this:
+    double fallen_to = 0;
+    int rises = 0;  // tries that ended too high, and the lowest of them
+    double lowest_rise = std::numeric_limits<double>::infinity();
+  };
+
+  // The risk, and what comes with it for a linear map, of every lane at the last stage
+  struct RiskValues {
+    P excess, squared_distance, test_excess;
+  };
+
+  RiskValues risk_values(P excess) {
+    RiskValues values{excess, zero<P>(), zero<P>()};
+    if constexpr (!Stages::by_samples) {
+      values.squared_distance = stages_.squared_distance();
+      if (recorder_.wants_test_risk()) values.test_excess = stages_.test_excess();
+    }
+    return values;
+  }
+
+  // Gives the lane its next run, or none; true where there was one.
+  bool start(int i) {
+    Lane& lane = lanes_[i] = Lane{};
+    lane.run = shared_.stopped() ? -1 : shared_.next_run();
+    const bool runs = lane.run >= 0;
+    lane_weights_.load(i, runs ? weights_of(lane.run) : nullptr);
+    running_.set_lane(i, Scalar(runs));
+    return runs;
+  }
+
+  void finish(int i, Status status) {
+    Lane& lane = lanes_[i];
+    lane_weights_.store(stages_, i, weights_of(lane.run));
+    outcome_.status[lane.run] = status;
+    outcome_.last_step[lane.run] = lane.steps;
+    shared_.advance(1 - lane.reported);
+  }
+
+  // The status that a lane has if it stops here.
+  Status status_of(int i, double excess) {
+    const bool at_start = lanes_[i].steps == 0 && lanes_[i].time == 0;
+    if (at_start && underflows_) return Status::underflowed;
+    if constexpr (!Stages::by_samples) {
+      const RangeFailure failure =
+          at_start ? stages_.range_failure(W(), i, std::isfinite(excess)) : RangeFailure{};
+      if (failure.kind != RangeFailure::none) {
+        outcome_.out_of_range[lanes_[i].run] = failure.layer;
+        return failure.kind == RangeFailure::overflow ? Status::overflowed : Status::underflowed;
+      }
+    }
+    if (!std::isfinite(excess)) return Status::diverged;
+    return converged(excess) ? Status::converged : Status::completed;
+  }
+  static bool has_values(Status status) {
+    return status != Status::diverged && status != Status::overflowed;
+  }
+  bool converged(double excess) const { return Scalar(excess) <= threshold_; }
+
+  // The excess risk at which a run has converged, minus infinity where none has. Through the
+  // samples the excess is what is left of R - R(w*), which rounds at every block of them.
+  Scalar threshold() const { return threshold_; }
+
+  // Returns the status that the lane has after it: none is finished whose record was cut short.
+  Status record(int i, std::int64_t slot, const RiskValues& values, Status status) {
+    const std::int64_t run = lanes_[i].run;
+    recorder_.write_risk(run, slot, values.excess.lane(i));
+    if constexpr (!Stages::by_samples) {
+      recorder_.write_map(run, slot, values.squared_distance.lane(i),
+                          stages_.test_offset() + double(values.test_excess.lane(i)));
+    }
+    if (!recorder_.wants_probes()) return status;
+    recorder_.write_probes(run, slot, lane_weights_.of_lane(stages_, i));
+    return shared_.stopped() ? Status::unfinished : status;
+  }
+
+  Mask<P> running() const { return P(Scalar(0.5)) < running_; }
+  bool any_running() const {
+    return std::any_of(lanes_, lanes_ + lanes, [](const Lane& lane) { return lane.run >= 0; });
+  }
+
+  P* W() { return lane_weights_.data(); }
+  bool poll() { return shared_.poll(calling_thread_); }
+
+  // Within a step, whose stages leave the weights as they are; where one of them takes long.
+  bool stop_between_stages() { return Stages::in_place && poll(); }
+
+  // Leaves the runs that have not finished where they are.
+  void abandon() {
+    for (int i = 0; i < lanes; ++i) {
+      if (lanes_[i].run >= 0) finish(i, Status::unfinished);
+    }
+  }
+
+  // Looks at the clock and the wish to stop once in a while; share(lane) is the part of its run
+  // that a lane has done.
+  template <class Share>
+  bool stop_requested(Share share) {
+    if (++steps_since_poll_ < steps_between_polls_) return false;
+    steps_since_poll_ = 0;
+    for (Lane& lane : lanes_) {
+      if (lane.run < 0) continue;
+      const double done = share(lane);
+      shared_.advance(done - lane.reported);
+      lane.reported = done;
+    }
+    return poll();
+  }
+
+  const Problem& problem_;
+  const Plan& plan_;
+  Recorder<Landscape> recorder_;
+  Stages stages_;
+  LaneWeights<Stages> lane_weights_;
+  Lane lanes_[lanes];
+
+ private:
+  static Scalar threshold(const Problem& problem, const Plan& plan) {
+    double rounding = 0;
+    if constexpr (Stages::by_samples) {
+      rounding = double(std::numeric_limits<Scalar>::epsilon()) * problem.risk.minimum *
+                 (8 + problem.samples.train.count() / 8);
+    }
+    return plan.tolerance > rounding ? Scalar(plan.tolerance - rounding)
+                                     : -std::numeric_limits<Scalar>::infinity();
+  }
+
+  // Whether the squares of these data leave nothing in the precision of the runs.
+  static bool underflows(const Problem& problem) {
+    const double risk = problem.risk_of_zero();
+    return risk > 0 && risk < 1e8 * double(std::numeric_limits<Scalar>::min());
+  }
+
+  Scalar* weights_of(std::int64_t run) { return weights_ + run * problem_.net.parameters; }
+
+  Scalar* weights_;  // (runs, P)
+  P running_ = zero<P>();
+  Outcome& outcome_;
+  Coordination& shared_;
+  const bool calling_thread_;
+  const Scalar threshold_;
+  const bool underflows_;
+  const std::int64_t steps_between_polls_;
+  std::int64_t steps_since_poll_ = 0;
+};
+
+}  // namespace deeplinear

@@ -1,8 +1,0 @@
-#include "groups.hpp"
-
-namespace deeplinear {
-
-template Outcome simulate<float>(const Problem&, const Plan&, float*, const Records&,
-                                 const Monitor&);
-
-}  // namespace deeplinear

@@ -1,8 +1,0 @@
-#include "groups.hpp"
-
-namespace deeplinear {
-
-template Outcome simulate<double>(const Problem&, const Plan&, double*, const Records&,
-                                  const Monitor&);
-
-}  // namespace deeplinear

@@ -1,0 +1,1 @@
+"""What the package needs beside mathematics: checks, files, memory, progress, the terminal."""

@@ -1,0 +1,34 @@
+"""The laboratory: experiments as data, their results, figures, claims and reports.
+
+It reads the library through its public names. What is not asked for is not loaded: the command
+line, which lives here, says its version without NumPy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from deeplinear.experiments.data import Data, GaussianData, Problem, SpectralData
+    from deeplinear.experiments.figure_needs import FIGURE_NAMES, FIGURE_NEEDS
+    from deeplinear.experiments.preset import Architecture, Preset, Training
+
+__all__ = [
+    "FIGURE_NAMES",
+    "FIGURE_NEEDS",
+    "Architecture",
+    "Data",
+    "GaussianData",
+    "Preset",
+    "Problem",
+    "SpectralData",
+    "Training",
+]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.preset"), name)

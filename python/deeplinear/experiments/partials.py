@@ -1,0 +1,132 @@
+"""Runs that had finished when an experiment was stopped, and what is left to do.
+
+A run depends on its own settings and seed alone, so the finished runs of an earlier try and those
+that are still to do make the same data as one try that nobody stopped, to the bit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from deeplinear.experiments.preset import Preset, Training
+from deeplinear.experiments.table import Block, Rows, stored_rows
+
+#: The attribute that names blocks to run again as a whole; see `Earlier`.
+_AGAIN = "blocks_to_run_again"
+
+Key = tuple[int, int, int]
+
+
+def key_of(block: Block) -> Key:
+    """Return what tells a block from the others: its part, problem and depth."""
+    return block.part, block.problem, block.depth
+
+
+def grid(preset: Preset, training: Training, seeds: range) -> list[dict[str, Any]]:
+    """Return the cells of a block in order: the learning rates outside, the seeds inside."""
+    fields: dict[str, Sequence[Any]] = {}
+    if training.learning_rates:
+        fields["learning_rate"] = training.learning_rates
+    if hasattr(preset.init, "scale"):
+        fields["scale"] = preset.scales if training.scales is None else training.scales
+    fields["seed"] = seeds
+    return [dict(zip(fields, values, strict=True)) for values in product(*fields.values())]
+
+
+def _places(rows: Rows, cells: Sequence[dict[str, Any]]) -> list[int | None]:
+    """Return the place of each run among the cells of its block; None where it has none."""
+    names = tuple(cells[0])
+    place = {tuple(cell.values()): i for i, cell in enumerate(cells)}
+    columns = (rows.columns[name].tolist() for name in names)
+    return [place.get(values) for values in zip(*columns, strict=True)]
+
+
+def _finished(rows: Rows) -> npt.NDArray[np.bool_]:
+    return np.asarray(rows.columns["status"] != "unfinished")
+
+
+class Earlier:
+    """The runs of an earlier try: those that need not run again, and those to fall back on.
+
+    How many eigenvalues did not converge is counted by block, also those of runs that had not
+    finished. Where a block was stopped after some did not, its runs are run again, since otherwise
+    those of the unfinished ones would count twice; until then they are kept.
+
+    Parameters
+    ----------
+    preset : Preset
+        The experiment, with its seed.
+    blocks : sequence of Block
+        All of its blocks.
+    dataset : xarray.Dataset or None
+        What the try left.
+    """
+
+    def __init__(self, preset: Preset, blocks: Sequence[Block], dataset: xr.Dataset | None) -> None:
+        self.again: dict[Key, int] = {}
+        self.done: dict[Key, Rows] = {}
+        self.rest: dict[Key, Rows] = {}
+        self.accuracy: list[xr.Dataset] = []
+        self.seconds = 0.0
+        if dataset is None:
+            return
+        entries = json.loads(str(dataset.attrs.get(_AGAIN, "[]")))
+        self.again = {(part, problem, depth): n for part, problem, depth, n in entries}
+        self.seconds = float(dataset.attrs["simulation_seconds"])
+        for block in blocks:
+            key, rows = key_of(block), stored_rows(preset, block, dataset)
+            finished = _finished(rows) & (key not in self.again)
+            self.done[key] = rows.take(finished)
+            self.rest[key] = rows.take(~finished)
+        if "sharpness" in dataset:
+            counted = {
+                "largest_relative_residual": dataset["sharpness"].attrs[
+                    "largest_relative_residual"
+                ],
+                "unconverged": dataset["sharpness"].attrs["unconverged"] - sum(self.again.values()),
+            }
+            self.accuracy.append(xr.Dataset({"sharpness": ((), 0.0, counted)}))
+
+    def missing(self, block: Block, cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the cells of a block that are still to run."""
+        rows = self.done.get(key_of(block))
+        there = set() if rows is None else set(_places(rows, cells))
+        return [cell for i, cell in enumerate(cells) if i not in there]
+
+    def merged(self, block: Block, cells: list[dict[str, Any]], new: Rows | None) -> Rows | None:
+        """Put the runs of a block in the order of its cells; of a run, what is furthest."""
+        key = key_of(block)
+        pieces = [piece for piece in (self.rest.get(key), self.done.get(key), new) if piece]
+        if not pieces:
+            return new
+        rows = Rows.join(pieces)
+        last = np.where(_finished(rows), np.inf, rows.columns["last_step"])
+        best: dict[int, int] = {}
+        for i, place in enumerate(_places(rows, cells)):
+            if place is not None and (place not in best or last[i] >= last[best[place]]):
+                best[place] = i
+        return rows.take(np.array([best[place] for place in sorted(best)], np.intp))
+
+    def mark(self, attrs: dict[str, Any], stopped: Mapping[Key, int], complete: set[Key]) -> None:
+        """Note in the attributes of a part of the runs which blocks are to run again.
+
+        Parameters
+        ----------
+        attrs : dict
+            Takes the note.
+        stopped : mapping of Key to int
+            The block that was stopped, with how many of its eigenvalues did not converge.
+        complete : set of Key
+            The blocks that are complete now.
+        """
+        again = dict.fromkeys((key for key in self.again if key not in complete), 0)
+        again |= {key: n for key, n in stopped.items() if n > 0 or key in again}
+        if again:
+            attrs[_AGAIN] = json.dumps([[*key, n] for key, n in again.items()])

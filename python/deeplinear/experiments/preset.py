@@ -1,0 +1,353 @@
+"""Experiments as data: which problem, network, initial weights and training, and what is recorded.
+
+Every class is frozen, checks its fields when it is made, and holds nothing but settings: an
+experiment can be compared, printed, stored beside its results and changed by
+`dataclasses.replace`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from deeplinear._support.checks import (
+    Numbers,
+    describe,
+    instance_of,
+    non_negative,
+    non_negative_integer,
+    one_of,
+    positive,
+    positive_integer,
+    scalar_or_sequence,
+    sequence_fields,
+)
+from deeplinear._support.memory import require_free
+from deeplinear.dynamics import Dynamics, GradientDescent, GradientFlow
+from deeplinear.experiments.data import Data, GaussianData, Problem, SpectralData, different, keep
+from deeplinear.experiments.figure_needs import FIGURE_NAMES, FIGURE_NEEDS, lacking
+from deeplinear.init import Initialization
+from deeplinear.network import ACTIVATIONS, Network
+from deeplinear.options import RECORDABLE, steps_between
+
+__all__ = [
+    "FIGURE_NAMES",
+    "FIGURE_NEEDS",
+    "Architecture",
+    "Data",
+    "GaussianData",
+    "Preset",
+    "Problem",
+    "SpectralData",
+    "Training",
+]
+
+KINDS = ("plain", "residual")
+#: The largest seed of an experiment: seeds of initial weights are a million times as large.
+LARGEST_SEED = 2**32 - 1
+
+
+def check_seed(name: str, value: object) -> int:
+    """Take a seed of an experiment, from 0 to 2^32 - 1."""
+    seed = non_negative_integer(name, value)
+    if seed > LARGEST_SEED:
+        raise ValueError(f"{name} must be at most {LARGEST_SEED}; got {describe(seed)}.")
+    return seed
+
+
+def _names(name: str, value: object, choices: tuple[str, ...]) -> tuple[str, ...]:
+    """Take a sequence of different names."""
+    if isinstance(value, str) or not isinstance(value, (list, tuple)):
+        raise TypeError(f"{name} must be a sequence of names; got {describe(value)}.")
+    names = tuple(one_of(f"{name}[{i}]", entry, choices) for i, entry in enumerate(value))
+    different(name, names)
+    return names
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Networks of one kind, of one or several depths L.
+
+    "plain": L - 1 layers of shape (d, d), and a last one of shape (1, d). "residual": L layers of
+    shape (d, d), and a fixed readout, a random unit vector.
+
+    Attributes
+    ----------
+    kind : {"plain", "residual"}
+        See above.
+    depths : sequence of int
+        The depths.
+    activation : str
+        The function between the layers, see `Network`.
+    """
+
+    kind: str = "plain"
+    depths: tuple[int, ...] = (10,)
+    activation: str = "identity"
+
+    def __post_init__(self) -> None:
+        depths = scalar_or_sequence("depths", self.depths, positive_integer)
+        depths = depths if isinstance(depths, tuple) else (depths,)
+        different("depths", depths)
+        activation = one_of("activation", self.activation, ACTIVATIONS)
+        keep(self, kind=one_of("kind", self.kind, KINDS), depths=depths, activation=activation)
+
+    @property
+    def linear(self) -> bool:
+        """Whether the network is a linear map."""
+        return self.activation == "identity"
+
+    def network(self, d: int, depth: int, seed: int) -> Network:
+        """Make the network of one depth.
+
+        Parameters
+        ----------
+        d : int
+            The number of inputs.
+        depth : int
+            The number L of layers.
+        seed : int
+            Decides the readout of a residual network, the same for all depths. Its stream is the
+            child ``spawn_key=(1,)`` of the seed's, independent of data and initial weights.
+        """
+        what = f"{depth:,} layers of {d:,} units"
+        require_free("network must fit the memory", what, float(depth) * d**2)
+        if self.kind == "plain":
+            return Network((d,) * depth + (1,), activation=self.activation)
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
+        direction = rng.standard_normal(d)
+        readout = direction / np.linalg.norm(direction)
+        return Network((d,) * (depth + 1), readout, self.activation)
+
+
+@dataclass(frozen=True)
+class Training:
+    """One part of an experiment: how the weights move, how long, and from how many starts.
+
+    Attributes
+    ----------
+    dynamics : GradientDescent or GradientFlow
+        Gradient descent takes one learning rate or a sequence; the fields of gradient flow are
+        single values.
+    runs : int
+        Runs per cell, that is per problem, depth, scale and learning rate.
+    steps : int, optional
+        Steps of every run; for gradient descent, and only there.
+    time : float, optional
+        End of the time axis; for gradient flow, and only there.
+    every : int or float, optional
+        Between two records, as of `deeplinear.simulate`; None records the start and the end.
+    scale : float or sequence of float, optional
+        Scales of the initial weights of this part, in place of the experiment's.
+    tolerance : float, default 0
+        A run stops where its excess risk is at most this; at 0 none.
+    """
+
+    dynamics: Dynamics
+    runs: int
+    steps: int | None = None
+    time: float | None = None
+    every: float | None = None
+    scale: Numbers | None = None
+    tolerance: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.dynamics, (GradientDescent, GradientFlow)):
+            raise TypeError(
+                "dynamics must be of type GradientDescent or GradientFlow; "
+                f"got {describe(self.dynamics)}."
+            )
+        keep(self, runs=positive_integer("runs", self.runs))
+        keep(self, tolerance=non_negative("tolerance", self.tolerance))
+        if isinstance(self.dynamics, GradientDescent):
+            self._only("steps", "time", "gradient descent")
+            keep(self, steps=positive_integer("steps", self.steps))
+            different("learning_rate", self.learning_rates)
+        else:
+            self._only("time", "steps", "gradient flow")
+            keep(self, time=positive("time", self.time))
+            for name in sequence_fields(self.dynamics):
+                raise ValueError(f"{name} must be one value here; got a sequence.")
+        if self.every is not None:
+            adaptive = isinstance(self.dynamics, GradientFlow) and self.dynamics.method == "dopri5"
+            keep(self, every=(positive if adaptive else steps_between)("every", self.every))
+        if self.scale is not None:
+            keep(self, scale=scalar_or_sequence("scale", self.scale, non_negative))
+            different("scale", self.scales or ())
+
+    def _only(self, taken: str, other: str, dynamics: str) -> None:
+        """Refuse steps for gradient flow and time for gradient descent."""
+        if getattr(self, other) is not None:
+            raise ValueError(f"{other} must not be given for {dynamics}, which takes {taken}.")
+
+    @property
+    def scales(self) -> tuple[float, ...] | None:
+        """Its own scales of the initial weights; None where it takes the experiment's."""
+        return None if self.scale is None else tuple(np.atleast_1d(self.scale).tolist())
+
+    @property
+    def learning_rates(self) -> tuple[float, ...]:
+        """The learning rates; none for gradient flow."""
+        if isinstance(self.dynamics, GradientFlow):
+            return ()
+        return tuple(np.atleast_1d(self.dynamics.learning_rate).tolist())
+
+
+@dataclass(frozen=True)
+class Preset:
+    """An experiment: every problem, depth and part of the training, from every scale.
+
+    Attributes
+    ----------
+    name : str
+        What its files are called: letters, digits, ``-``, ``_`` and ``.``. It does not end with
+        ``-partial``, which names the finished runs of an experiment that was stopped.
+    title : str
+        What it is, in a few words.
+    data : GaussianData or SpectralData
+        The problems.
+    network : Architecture
+        The networks.
+    init : Initialization
+        The law of the initial weights, with one scale or a sequence.
+    training : tuple of Training
+        The parts.
+    record : tuple of str
+        What is measured, names of `deeplinear.RECORDABLE`; "risk" is one of them.
+    figures : tuple of str
+        Which of `FIGURE_NAMES` are drawn. What a figure shows must be recorded: "sharpness",
+        "distance", "depths" and "generalization" show the start and the end, and need parts
+        without ``every``; "curves" and "alignment-curves" show what happens in between.
+    seed : int
+        What data, readout and initial weights are drawn from, unless the run is given another.
+    """
+
+    name: str
+    title: str
+    data: Data
+    network: Architecture
+    init: Initialization
+    training: tuple[Training, ...]
+    record: tuple[str, ...] = ("risk", "distance", "sharpness")
+    figures: tuple[str, ...] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self._check_texts()
+        instance_of("data", self.data, Data)  # type: ignore[type-abstract]
+        instance_of("network", self.network, Architecture)
+        instance_of("init", self.init, Initialization)  # type: ignore[type-abstract]
+        keep(self, seed=check_seed("seed", self.seed), training=tuple(self.training))
+        if not self.training:
+            raise ValueError("training must have at least one part; got none.")
+        for i, part in enumerate(self.training):
+            instance_of(f"training[{i}]", part, Training)
+            if part.scale is not None and not hasattr(self.init, "scale"):
+                raise ValueError(
+                    f"training[{i}].scale must not be given for an initialization without one."
+                )
+            try:
+                law = self.law(part)
+            except ValueError as error:
+                raise ValueError(f"training[{i}].{error}") from None
+            different("scale", sequence_fields(law).get("scale", ()))
+        self._check_record()
+        keep(self, figures=_names("figures", self.figures, FIGURE_NAMES))
+        for figure in self.figures:
+            reason = lacking(figure, self.record, self.data, self.training)
+            if reason is not None:
+                raise ValueError(f"figures must not hold {figure!r} where {reason}.")
+
+    def _check_texts(self) -> None:
+        for name in ("name", "title"):
+            value = getattr(self, name)
+            if not isinstance(value, str):
+                raise TypeError(f"{name} must be a text; got {describe(value)}.")
+        if not re.fullmatch(r"\w[\w.-]{0,99}", self.name, re.ASCII):
+            raise ValueError(
+                "name must be made of letters, digits, '_', '-' and '.', and start with one of the "
+                f"first three; got {describe(self.name)}."
+            )
+        if re.search(r"-partial(-\d+)?$", self.name, re.ASCII | re.IGNORECASE):
+            raise ValueError(
+                "name must not end with '-partial', as the files of experiments that were stopped "
+                f"do; got {describe(self.name)}."
+            )
+        if not self.title.isprintable():
+            raise ValueError(f"title must be one line of text; got {describe(self.title)}.")
+
+    def _check_record(self) -> None:
+        keep(self, record=_names("record", self.record, tuple(RECORDABLE)))
+        if "risk" not in self.record:
+            raise ValueError("record must hold 'risk', which tells what a run reached.")
+        if "distance" in self.record and not self.network.linear:
+            raise ValueError(
+                "record must not hold 'distance' where the network is not linear: it has no "
+                "end-to-end map."
+            )
+        if "test_risk" in self.record and not self.data.tested:
+            raise ValueError("record must not hold 'test_risk' where there are no test data.")
+
+    def law(self, part: Training) -> Initialization:
+        """Return the law of the initial weights of a part, with the sequence of its scales."""
+        if not hasattr(self.init, "scale"):
+            return self.init
+        own = part.scales
+        return replace(self.init, scale=self.scales if own is None else own)  # type: ignore[type-var]
+
+    @property
+    def scales(self) -> tuple[float, ...]:
+        """The scales of the initial weights; 0 for the identity, the residual law of scale 0."""
+        return tuple(np.atleast_1d(getattr(self.init, "scale", 0.0)).tolist())
+
+    def cells(self, part: Training) -> int:
+        """Count the combinations of problem, depth, scale and learning rate of a part."""
+        scales = self.scales if part.scales is None else part.scales
+        rates = max(1, len(part.learning_rates))
+        return self.data.count * len(self.network.depths) * len(scales) * rates
+
+    @property
+    def runs(self) -> int:
+        """Runs of all cells together."""
+        return sum(self.cells(part) * part.runs for part in self.training)
+
+    @property
+    def steps(self) -> int:
+        """Steps of gradient descent of all runs together, if none stops early."""
+        return sum(self.cells(part) * part.runs * (part.steps or 0) for part in self.training)
+
+    def quick(self) -> Preset:
+        """Make it small: every third value of what has more than five, and at most 8 runs a cell.
+
+        What is left equals the same cells of the whole, but for the training of nonlinear
+        networks, which is cut to 2,000 steps.
+        """
+        return replace(
+            self,
+            name=f"{self.name}-quick",
+            title=f"{self.title}, a small version",
+            data=_thinned(self.data),
+            network=_thinned(self.network),
+            init=_thinned(self.init),
+            training=tuple(self._quick_part(part) for part in self.training),
+        )
+
+    def _quick_part(self, part: Training) -> Training:
+        steps = part.steps
+        if steps is not None and not self.network.linear:
+            steps = min(steps, 2_000)
+        part = replace(part, dynamics=_thinned(part.dynamics), scale=_third(part.scale))
+        return replace(part, runs=min(part.runs, 8), steps=steps)
+
+
+def _third(value: Any) -> Any:
+    """Keep every third value of a sequence that has more than five."""
+    return value[::3] if isinstance(value, tuple) and len(value) > 5 else value
+
+
+def _thinned(settings: Any) -> Any:
+    """Do so in every field."""
+    return replace(settings, **{k: _third(x) for k, x in sequence_fields(settings).items()})

@@ -1,0 +1,339 @@
+"""Puts the sweeps of an experiment into one labelled dataset.
+
+Parts may have different numbers of records. Record 0 is the start, and the last record is the end,
+of every run; a part with fewer records than the longest has NaN in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from deeplinear import theory
+from deeplinear._support.checks import FloatArray
+from deeplinear.dynamics import GradientDescent
+from deeplinear.experiments.preset import Preset, Problem, Training
+from deeplinear.options import RECORDABLE, STATUS_NAMES, arrived
+from deeplinear.regression import Regression
+from deeplinear.simulation import add_accuracy
+
+#: A run has reached a minimizer where its excess risk is at most this share of the zero map's,
+REACHED = 1e-6
+#: at the end and this number of steps before: above a critical learning rate runs come near a
+#: minimizer by chance, but a step away from it multiplies the distance.
+SETTLED_FOR = 10
+#: Nonlinear networks approach slowly: at the end of training their risk still falls, and most are
+#: below a thousandth of the zero map's. Their smallest risk is not known, and counts as zero.
+REACHED_NONLINEAR = 1e-3
+#: Weights at the end are kept up to this many numbers.
+LARGEST_WEIGHTS = 2_000_000
+
+#: What the theory says of a problem at a depth: name -> (long name, function).
+_BOUNDS: dict[str, tuple[str, Callable[[Regression, int], float]]] = {
+    "curvature_along_minimizer": (
+        "curvature a of the data along the minimizer",
+        lambda regression, depth: theory.curvature_along_minimizer(regression),
+    ),
+    "largest_curvature": (
+        "largest eigenvalue Lambda of the covariance",
+        lambda regression, depth: float(regression.eigenvalues[-1]),
+    ),
+    "sharpness_lower_bound": (
+        "lower bound on the sharpness of every minimizer",
+        theory.sharpness_lower_bound,
+    ),
+    "aligned_sharpness": (
+        "sharpness of the aligned rank-one minimizer",
+        theory.aligned_sharpness,
+    ),
+    "sharpness_upper_bound": (
+        "upper bound on the sharpness of the flattest minimizer",
+        theory.sharpness_upper_bound,
+    ),
+    "small_scale_sharpness_bound": (
+        "bound on the sharpness that the flow from small weights ends at",
+        theory.small_scale_sharpness_bound,
+    ),
+    "critical_learning_rate": (
+        "learning rate above which no descent settles on a minimizer",
+        theory.critical_learning_rate,
+    ),
+    "minimum_risk": (
+        "smallest risk of a linear map",
+        lambda regression, depth: regression.minimum_risk,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Block:
+    """What one sweep trains: one part of the training on one problem at one depth."""
+
+    part: int
+    training: Training
+    problem: int
+    regression: Regression
+    depth: int
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Runs of a block, and the columns that all blocks have."""
+
+    block: Block
+    columns: dict[str, npt.NDArray[Any]]  # (runs,)
+    records: dict[str, FloatArray]  # (runs, records[, layers or pairs])
+    weights: npt.NDArray[Any] | None  # (runs, P), where `keeps_weights`
+
+    def __len__(self) -> int:
+        return len(self.columns["seed"])
+
+    def take(self, index: npt.NDArray[Any]) -> Rows:
+        """Return some of the runs, by number or by truth values."""
+        return Rows(
+            self.block,
+            {name: values[index] for name, values in self.columns.items()},
+            {name: values[index] for name, values in self.records.items()},
+            None if self.weights is None else self.weights[index],
+        )
+
+    @staticmethod
+    def join(rows: Sequence[Rows]) -> Rows:
+        """Put runs of one block after each other."""
+        if len(rows) == 1:
+            return rows[0]
+        first = rows[0]
+        return Rows(
+            first.block,
+            {name: np.concatenate([r.columns[name] for r in rows]) for name in first.columns},
+            {name: np.concatenate([r.records[name] for r in rows]) for name in first.records},
+            None
+            if first.weights is None
+            else np.concatenate([r.weights for r in rows if r.weights is not None]),
+        )
+
+
+def keeps_weights(preset: Preset) -> bool:
+    """Say whether weights at the end are kept: of one depth, and where they are not many."""
+    if len(preset.network.depths) > 1:
+        return False
+    network = preset.network.network(preset.data.d, preset.network.depths[0], preset.seed)
+    return network.parameters * preset.runs <= LARGEST_WEIGHTS
+
+
+@np.errstate(over="ignore", under="ignore")
+def assemble(
+    preset: Preset,
+    problems: Sequence[Problem],
+    rows: Sequence[Rows],
+    accuracy: Sequence[xr.Dataset],
+) -> xr.Dataset:
+    """Put runs one after another along ``run``, and add the data and what follows from them.
+
+    Parameters
+    ----------
+    preset : Preset
+        The experiment.
+    problems : sequence of Problem
+        Its problems.
+    rows : sequence of Rows
+        The runs, at least one block.
+    accuracy : sequence of xarray.Dataset
+        What says how far the sharpness of these runs has converged.
+
+    Returns
+    -------
+    xarray.Dataset
+        As of `deeplinear.experiments.run.run`, but for the attributes.
+    """
+    variables: dict[Hashable, Any] = {}
+    for name in rows[0].columns:
+        values = np.concatenate([row.columns[name] for row in rows])
+        variables[name] = ("run", values, {"long_name": _COLUMNS[name]})
+    longest = max(row.records["time"].shape[1] for row in rows)
+    deepest = max(row.block.depth for row in rows)
+    for name in rows[0].records:
+        long_name, extra = _RECORDS[name]
+        dims = ("run", "record") if extra is None else ("run", "record", extra)
+        trailing = {"layer": (deepest,), "pair": (deepest - 1,)}.get(extra or "", ())
+        blocks = [_padded(row.records[name], (longest, *trailing)) for row in rows]
+        variables[name] = (dims, np.concatenate(blocks), {"long_name": long_name})
+    _add_bounds(variables, rows)
+    kept = [row.weights for row in rows if row.weights is not None]
+    if kept:
+        weights = np.concatenate(kept)
+        variables["weights"] = (("run", "parameter"), weights, {"long_name": "weights at the end"})
+    regressions = [problem.regression for problem in problems]
+    variables["X"] = (("problem", "sample", "input"), np.stack([r.X for r in regressions]))
+    variables["y"] = (("problem", "sample"), np.stack([r.y for r in regressions]))
+    variables["minimizer"] = (("problem", "input"), np.stack([r.minimizer for r in regressions]))
+    coords = _coordinates(preset, problems, variables, longest, deepest)
+    dataset = xr.Dataset(variables, coords=coords)
+    add_accuracy(dataset, accuracy)
+    return dataset
+
+
+#: What stands in a column of the runs: name -> long name; those before "status" are coordinates.
+_COLUMNS = {
+    "part": "part of the training",
+    "problem": "number of the problem",
+    "depth": "number L of layers",
+    "scale": "scale of the initial weights",
+    "learning_rate": "learning rate",
+    "dynamics": "gradient descent, or the integrator of gradient flow",
+    "seed": "seed of the initial weights",
+    "status": "how the run ended",
+    "last_step": "steps taken",
+    "steps": "steps to take",
+    "risk_before_end": f"risk {SETTLED_FOR} steps or one record before the end",
+    "reached": "whether the excess risk at the end, and shortly before, is small",
+}
+_COORDINATES = tuple(_COLUMNS)[: list(_COLUMNS).index("status")]
+_RECORDS = {
+    "time": ("time, or learning rate times steps", None),
+    "step": ("steps of gradient descent", None),
+    **RECORDABLE,
+}
+
+
+def rows_of(preset: Preset, block: Block, dataset: xr.Dataset) -> Rows:
+    """Take the runs of a block out of what `deeplinear.sweeps.run_cells` returned for it."""
+    training, axis = block.training, "step" if "step" in dataset.coords else "time"
+    runs = dataset.sizes["run"]
+
+    def column(name: str, otherwise: float) -> npt.NDArray[Any]:
+        return dataset[name].values if name in dataset.coords else np.full(runs, otherwise)
+
+    rate = column("learning_rate", np.nan)
+    place = np.asarray(dataset[axis].values, dtype=np.float64)
+    descent = isinstance(training.dynamics, GradientDescent)
+    records = {
+        "time": rate[:, None] * place if descent else np.tile(place, (runs, 1)),
+        "step": np.tile(place, (runs, 1)) if descent else np.full((runs, len(place)), np.nan),
+        **{name: dataset[name].values for name in preset.record},
+    }
+    before = records["risk"][:, -2] if descent else np.full(runs, np.nan)
+    if training.every is None:
+        records = {name: values[:, [0, -1]] for name, values in records.items()}
+    status = dataset["status"].values
+    latest = np.fmax(records["risk"][:, -1], before)
+    limit, least = _limits(block.regression, preset.network.linear)
+    columns = {
+        "part": np.full(runs, block.part),
+        "problem": np.full(runs, block.problem),
+        "depth": np.full(runs, block.depth),
+        "scale": column("scale", 0.0),
+        "learning_rate": rate,
+        "dynamics": np.full(runs, dataset.attrs["method"]),
+        "seed": dataset["seed"].values,
+        "status": status,
+        "last_step": dataset["last_step"].values,
+        "steps": np.full(runs, training.steps if descent else np.nan, dtype=np.float64),
+        "risk_before_end": before,
+        "reached": (latest - least <= limit) & arrived(status),
+    }
+    return Rows(
+        block, columns, records, dataset["weights"].values if keeps_weights(preset) else None
+    )
+
+
+def lacking(preset: Preset, dataset: xr.Dataset) -> str:
+    """Name what `stored_rows` needs and a dataset does not have, such as "status, sharpness"."""
+    if "run" not in dataset.dims:
+        return "dimension run"
+    needed: dict[str, tuple[str, ...]] = dict.fromkeys(_COLUMNS, ("run",))
+    for name in ("time", "step", *preset.record):
+        inner = _RECORDS[name][1]
+        needed[name] = ("run", "record") if inner is None else ("run", "record", inner)
+    if keeps_weights(preset):
+        needed["weights"] = ("run", "parameter")
+    missing = [n for n, dims in needed.items() if n not in dataset or dataset[n].dims != dims]
+    attrs = [] if "simulation_seconds" in dataset.attrs else ["simulation_seconds"]
+    if "sharpness" in dataset:
+        attrs += {"largest_relative_residual", "unconverged"} - set(dataset["sharpness"].attrs)
+    return ", ".join([*missing, *attrs])
+
+
+def stored_rows(preset: Preset, block: Block, dataset: xr.Dataset) -> Rows:
+    """Take the runs of a block out of what `assemble` returned; undoes what it pads."""
+    places = (("part", block.part), ("problem", block.problem), ("depth", block.depth))
+    those = np.logical_and.reduce([dataset[name].values == value for name, value in places])
+    part = dataset.isel(run=np.flatnonzero(those))
+    records = {}
+    for name in ("time", "step", *preset.record):
+        values = part[name].values
+        if part.sizes["run"]:
+            count = int(np.isfinite(part["time"].values[0]).sum())
+            values = values[:, [*range(count - 1), -1]]
+        extra = {"layer": block.depth, "pair": block.depth - 1}.get(_RECORDS[name][1] or "")
+        records[name] = values if extra is None else values[..., :extra]
+    columns = {name: part[name].values for name in _COLUMNS}
+    columns["status"] = columns["status"].astype(STATUS_NAMES.dtype)
+    columns["dynamics"] = columns["dynamics"].astype(str)
+    weights = part["weights"].values if keeps_weights(preset) else None
+    return Rows(block, columns, records, weights)
+
+
+def reached_below(linear: bool) -> float:
+    """Return the share of the zero map's excess risk that counts as reached."""
+    return REACHED if linear else REACHED_NONLINEAR
+
+
+def _limits(regression: Regression, linear: bool) -> tuple[float, float]:
+    """Return the largest excess risk of a run that reached a minimizer, and the smallest risk.
+
+    The zero map's excess is ``R(0) - R(w*) = w*^T C w*`` beside linear networks, and
+    ``R(0) = |y|^2 / n`` beside others.
+    """
+    if not linear:
+        return REACHED_NONLINEAR * float(np.mean(regression.y**2)), 0.0
+    return REACHED * regression._excess_of_zero, regression.minimum_risk
+
+
+def _padded(values: FloatArray, shape: tuple[int, ...]) -> FloatArray:
+    """Put NaN before the last record, and after the last layer, up to the common shape."""
+    if values.shape[1:] == shape:
+        return values
+    whole = np.full((len(values), *shape), np.nan)
+    inner = (slice(None), *(slice(size) for size in values.shape[2:]))
+    first = values.shape[1] - 1
+    whole[:, :first][(inner[0], slice(None), *inner[1:])] = values[:, :-1]
+    whole[:, -1][inner] = values[:, -1]
+    return whole
+
+
+def _add_bounds(variables: dict[Hashable, Any], rows: Sequence[Rows]) -> None:
+    """Add what the theory says of every run's problem and depth."""
+    runs = [len(row) for row in rows]
+    for name, (long_name, bound) in _BOUNDS.items():
+        values = np.repeat([bound(row.block.regression, row.block.depth) for row in rows], runs)
+        variables[name] = ("run", values, {"long_name": long_name})
+
+
+def _coordinates(
+    preset: Preset,
+    problems: Sequence[Problem],
+    variables: dict[Hashable, Any],
+    longest: int,
+    deepest: int,
+) -> dict[Hashable, Any]:
+    """Move the coordinates of the runs out of the variables, and number the rest."""
+    coords: dict[Hashable, Any] = {name: variables.pop(name) for name in _COORDINATES}
+    of_run = coords["problem"][1]
+    for name in problems[0].labels:
+        labels = np.array([problem.labels[name] for problem in problems])
+        coords[name] = ("run", labels[of_run], {"long_name": f"{name} of the problem"})
+    ends = all(part.every is None for part in preset.training)
+    coords["record"] = ["start", "end"] if ends else np.arange(longest)
+    used = {dim for dims, *_ in variables.values() for dim in dims}
+    coords |= {
+        name: np.arange(1, size + 1)
+        for name, size in (("layer", deepest), ("pair", deepest - 1))
+        if name in used
+    }
+    return coords
