@@ -7,8 +7,8 @@
 #include "arrays.hpp"
 #include "bindings.hpp"
 #include "hessian/full.hpp"
-#include "interruption.hpp"
 #include "landscape/layer_maps.hpp"
+#include "monitor.hpp"
 #include "objects.hpp"
 #include "threads/teams.hpp"
 #include "wide/all_finite.hpp"
@@ -96,10 +96,10 @@ Array<double> hessian(const Problem& problem, const Array<double>& weights, int 
   double* to = out.mutable_data();
   Interruption interruption;
   at(problem, weights, threads, [&](auto& landscape) {
-    const auto interrupted = interruption.check();
+    Stop& stop = interruption.stop();
     std::vector<double> unit(std::size_t(size), 0.0);
     for (Layout::Index i = 0; i < size; ++i) {
-      if (interrupted()) return;
+      if (stop.poll()) return;
       unit[std::size_t(i)] = 1;
       landscape.hessian_vector_product(unit.data(), to + i * size);
       unit[std::size_t(i)] = 0;
@@ -120,7 +120,7 @@ Array<double> compressed_hessian(const Problem& problem, const Array<double>& we
       throw std::invalid_argument("the Hessian of a mean over samples has no compressed form");
     } else {
       CompressedHessian compressed(landscape);
-      H = compressed.matrix(compressed.basis(), interruption.check());
+      H = compressed.matrix(compressed.basis(), interruption.stop());
     }
   });
   interruption.rethrow();
@@ -134,9 +134,9 @@ double trace(const Problem& problem, const Array<double>& weights, int threads) 
   Interruption interruption;
   at(problem, weights, threads, [&](auto& landscape) {
     if constexpr (is_by_samples<decltype(landscape)>) {
-      sum = FullHessian(landscape).trace(interruption.check());
+      sum = FullHessian(landscape).trace(interruption.stop());
     } else {
-      sum = hessian_trace(landscape, interruption.check());
+      sum = hessian_trace(landscape, interruption.stop());
     }
   });
   interruption.rethrow();
@@ -157,7 +157,7 @@ py::list bind_extreme_eigenvalues(const Problem& problem, const Array<double>& w
   options.largest = largest;
   options.tolerance = tolerance;
   options.max_products = max_products;
-  options.interrupted = interruption.check();
+  options.stop = &interruption.stop();
   std::vector<Sharpness> found;
   at(problem, weights, threads, [&](auto& landscape) {
     found = extreme_eigenvalues(landscape, count, options, start ? &*start : nullptr);
@@ -185,7 +185,7 @@ py::tuple bind_spectral_density(const Problem& problem, const Array<double>& wei
   Interruption interruption;
   SpectralDensity density;
   at(problem, weights, threads, [&](auto& landscape) {
-    density = spectral_density(landscape, vectors, steps, seed, interruption.check());
+    density = spectral_density(landscape, vectors, steps, seed, interruption.stop());
   });
   interruption.rethrow();
   return py::make_tuple(to_array(density.nodes), to_array(density.weights), density.zeros);

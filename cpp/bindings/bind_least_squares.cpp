@@ -3,7 +3,7 @@
 #include "arrays.hpp"
 #include "bindings.hpp"
 #include "eigen/least_squares.hpp"
-#include "interruption.hpp"
+#include "monitor.hpp"
 
 namespace deeplinear::bindings {
 
@@ -24,7 +24,7 @@ py::tuple bind_least_squares_modes(const Array<double>& columns, const Array<dou
   {
     const py::gil_scoped_release release;
     modes = least_squares_modes(int(k), int(m), tall, columns.data(), y.data(), start.data(),
-                                rounding, interruption.check());
+                                rounding, interruption.stop());
   }
   interruption.rethrow();
   const auto vector = [](const std::vector<double>& x) {

@@ -5,37 +5,23 @@
 #include "arrays.hpp"
 #include "bindings.hpp"
 #include "objects.hpp"
+#include "tables.hpp"
 
 namespace deeplinear::bindings {
 
 namespace {
 
-Activation activation_of(const std::string& name) {
-  if (name == "identity") return Activation::identity;
-  if (name == "gelu") return Activation::gelu;
-  if (name == "tanh") return Activation::tanh;
-  if (name == "relu") return Activation::relu;
-  throw std::invalid_argument("activation is unknown");
-}
+using OptionalArray = std::optional<Array<double>>;
 
-SampleSet to_samples(const Array<double>& inputs, const char* inputs_name,
-                     const Array<double>& targets, const char* targets_name, py::ssize_t d) {
-  const py::ssize_t n = targets.ndim() == 1 ? targets.shape(0) : 0;
-  require(n <= std::numeric_limits<int>::max(), targets_name, "has too many entries");
-  require_shape(inputs, inputs_name, {n, d});
-  return {{inputs.data(), inputs.data() + n * d}, to_vector(targets, targets_name, n)};
-}
-
-// None, or F (r, d) and c (r,) together
-Modes to_modes(const std::optional<Array<double>>& factor, const char* factor_name,
-               const std::optional<Array<double>>& target, const char* target_name, py::ssize_t d) {
-  require(factor.has_value() == target.has_value(), factor_name, "has no target, or the reverse");
-  if (!factor) return {};
-  const py::ssize_t rank = target->ndim() == 1 ? target->shape(0) : 0;
-  require(rank >= 1 && rank <= std::numeric_limits<int>::max(), target_name, "has a wrong shape");
-  require_shape(*factor, factor_name, {rank, d});
-  Modes modes{
-      {factor->data(), factor->data() + rank * d}, {}, to_vector(*target, target_name, rank)};
+// F (r, d) and c (r,)
+Modes make_modes(const Array<double>& factor, const Array<double>& target) {
+  const py::ssize_t rank = target.ndim() == 1 ? target.shape(0) : 0;
+  const py::ssize_t d = factor.ndim() == 2 ? factor.shape(1) : 0;
+  constexpr py::ssize_t most = std::numeric_limits<int>::max();
+  require(rank >= 1 && rank <= most, "target", "has a wrong shape");
+  require(d >= 1 && d <= most, "factor", "has a wrong shape");
+  require_shape(factor, "factor", {rank, d});
+  Modes modes{{factor.data(), factor.data() + rank * d}, {}, to_vector(target, "target", rank)};
   modes.transposed.reserve(modes.factor.size());
   for (py::ssize_t j = 0; j < d; ++j) {
     for (py::ssize_t i = 0; i < rank; ++i) {
@@ -45,55 +31,99 @@ Modes to_modes(const std::optional<Array<double>>& factor, const char* factor_na
   return modes;
 }
 
-Problem make_problem(
-    const std::vector<int>& widths, const Array<double>& readout, const Array<double>& minimizer,
-    double minimum_risk, const std::optional<Array<double>>& covariance,
-    const std::optional<Array<double>>& factor, const std::optional<Array<double>>& target,
-    const std::optional<Array<double>>& test_covariance,
-    const std::optional<Array<double>>& test_half_gradient, double test_risk_at_minimizer,
-    const std::optional<Array<double>>& test_factor,
-    const std::optional<Array<double>>& test_target, double test_rest,
-    const std::optional<std::string>& activation, const std::optional<Array<double>>& inputs,
-    const std::optional<Array<double>>& targets, const std::optional<Array<double>>& test_inputs,
-    const std::optional<Array<double>>& test_targets) {
+py::ssize_t inputs_of(const Modes& modes) {
+  return py::ssize_t(modes.factor.size() / modes.target.size());
+}
+
+TestRisk make_test_risk(const OptionalArray& covariance, const OptionalArray& half_gradient,
+                        double at_minimizer, const std::optional<Modes>& modes, double rest) {
+  require(covariance.has_value() == half_gradient.has_value(), "half_gradient",
+          "and covariance don't come together");
+  require(covariance || modes, "covariance", "and modes are missing");
+  TestRisk test;
+  test.given = true;
+  if (covariance) {
+    const py::ssize_t d = half_gradient->ndim() == 1 ? half_gradient->shape(0) : 0;
+    test.covariance = to_matrix(*covariance, "covariance", d);
+    test.half_gradient = to_vector(*half_gradient, "half_gradient", d);
+  }
+  test.at_minimizer = at_minimizer;
+  if (modes) test.modes = *modes;
+  test.rest = rest;
+  return test;
+}
+
+Risk make_risk(const Array<double>& minimizer, double minimum, const OptionalArray& covariance,
+               const std::optional<Modes>& modes, const std::optional<TestRisk>& test) {
+  const py::ssize_t d = minimizer.ndim() == 1 ? minimizer.shape(0) : 0;
+  require(d >= 1 && d <= std::numeric_limits<int>::max(), "minimizer", "has a wrong shape");
+  Risk risk;
+  risk.dimension = int(d);
+  risk.minimizer = to_vector(minimizer, "minimizer", d);
+  risk.minimum = minimum;
+  if (covariance) risk.covariance = to_matrix(*covariance, "covariance", d);
+  if (modes) risk.modes = *modes;
+  require(!modes || inputs_of(*modes) == d, "modes", "are of another dimension");
+  if (!test) return risk;
+  // The test risk has each form that the risk has.
+  const bool same = risk.covariance.empty() == test->covariance.empty() &&
+                    risk.modes.empty() == test->modes.empty();
+  require(same, "covariance", "and modes aren't the forms of the test risk");
+  const bool fits = (!covariance || test->half_gradient.size() == std::size_t(d)) &&
+                    (!modes || inputs_of(test->modes) == d);
+  require(fits, "test", "is of another dimension");
+  risk.test = *test;
+  return risk;
+}
+
+SampleSet make_sample_set(const Array<double>& inputs, const Array<double>& targets) {
+  const py::ssize_t n = targets.ndim() == 1 ? targets.shape(0) : 0;
+  const py::ssize_t d = inputs.ndim() == 2 ? inputs.shape(1) : 0;
+  require(n <= std::numeric_limits<int>::max(), "targets", "has too many entries");
+  require(n > 0, "targets", "is empty");
+  require_shape(inputs, "inputs", {n, d});
+  return {{inputs.data(), inputs.data() + n * d}, to_vector(targets, "targets", n)};
+}
+
+Samples make_samples(const std::string& activation, const std::string& loss, const SampleSet& train,
+                     const std::optional<SampleSet>& test) {
+  Samples samples;
+  samples.activation = Activation(index_of<Activations>(activation, "activation"));
+  samples.loss = LossFunction(index_of<Losses>(loss, "loss"));
+  samples.train = train;
+  if (test) samples.test = *test;
+  return samples;
+}
+
+bool fits(const SampleSet& set, py::ssize_t d) {
+  return set.inputs.size() == set.targets.size() * std::size_t(d);
+}
+
+Problem make_problem(const std::vector<int>& widths, const Array<double>& readout, const Risk& risk,
+                     const std::optional<Samples>& samples) {
   check_widths(widths);
   const int d = widths.front();
-  Problem problem{Layout(widths), to_vector(readout, "readout", widths.back()), {}};
-  Risk& risk = problem.risk;
-  risk.dimension = d;
-  risk.minimizer = to_vector(minimizer, "minimizer", d);
-  risk.minimum = minimum_risk;
-  if (covariance) risk.covariance = to_matrix(*covariance, "covariance", d);
-  risk.modes = to_modes(factor, "factor", target, "target", d);
-  require(test_covariance.has_value() == test_half_gradient.has_value(), "test_half_gradient",
-          "and test_covariance don't come together");
-  if (test_covariance) {
-    risk.test.covariance = to_matrix(*test_covariance, "test_covariance", d);
-    risk.test.half_gradient = to_vector(*test_half_gradient, "test_half_gradient", d);
-    risk.test.at_minimizer = test_risk_at_minimizer;
-  }
-  risk.test.modes = to_modes(test_factor, "test_factor", test_target, "test_target", d);
-  risk.test.rest = test_rest;
-  risk.test.given = test_covariance || test_factor;
-  // The test risk has each form that the risk has.
-  const bool same = covariance.has_value() == test_covariance.has_value() &&
-                    factor.has_value() == test_factor.has_value();
-  require(!risk.test.given || same, "covariance", "and factor aren't the forms of the test risk");
-  require(inputs.has_value() == targets.has_value() && inputs.has_value() == activation.has_value(),
-          "activation", "and inputs and targets don't come together");
-  require(test_inputs.has_value() == test_targets.has_value() && (inputs || !test_inputs),
-          "test_inputs", "come without test_targets or inputs");
-  require(covariance || factor || inputs, "covariance", "and factor and inputs are missing");
-  if (inputs) {
-    problem.samples.activation = activation_of(*activation);
-    problem.samples.train = to_samples(*inputs, "inputs", *targets, "targets", d);
-    require(problem.samples.train.count() > 0, "targets", "is empty");
-    if (test_inputs) {
-      problem.samples.test =
-          to_samples(*test_inputs, "test_inputs", *test_targets, "test_targets", d);
-    }
+  require(risk.dimension == d, "risk", "is of another dimension");
+  require(samples || !risk.covariance.empty() || !risk.modes.empty(), "risk",
+          "has neither covariance nor modes");
+  Problem problem{Layout(widths), to_vector(readout, "readout", widths.back()), risk};
+  if (samples) {
+    require(fits(samples->train, d) && fits(samples->test, d), "samples",
+            "are of another dimension");
+    problem.samples = *samples;
   }
   return problem;
+}
+
+template <class T>
+void refuse_pickle(py::class_<T>& bound) {
+  bound.def(
+      "__reduce_ex__",
+      [](const py::object& self, const py::object&) -> py::object {
+        const std::string name = py::str(py::type::of(self).attr("__name__"));
+        throw py::type_error("a " + name + " cannot be pickled; its Landscape can.");
+      },
+      py::arg("protocol"));
 }
 
 }  // namespace
@@ -110,22 +140,31 @@ void check_widths(const std::vector<int>& widths) {
 }
 
 void register_problem(py::module_& module) {
-  py::class_<Problem>(module, "Problem", py::module_local())
-      .def(py::init(&make_problem), py::arg("widths"), py::arg("readout").noconvert(),
-           py::arg("minimizer").noconvert(), py::arg("minimum_risk"),
-           py::arg("covariance").noconvert(), py::arg("factor").noconvert(),
-           py::arg("target").noconvert(), py::arg("test_covariance").noconvert(),
-           py::arg("test_half_gradient").noconvert(), py::arg("test_risk_at_minimizer"),
-           py::arg("test_factor").noconvert(), py::arg("test_target").noconvert(),
-           py::arg("test_rest"), py::arg("activation"), py::arg("inputs").noconvert(),
-           py::arg("targets").noconvert(), py::arg("test_inputs").noconvert(),
-           py::arg("test_targets").noconvert())
-      .def(
-          "__reduce_ex__",
-          [](const py::object&, const py::object&) -> py::object {
-            throw py::type_error("a Problem cannot be pickled; its Landscape can.");
-          },
-          py::arg("protocol"));
+  using Local = py::module_local;
+  py::class_<Modes> modes(module, "Modes", Local());
+  modes.def(py::init(&make_modes), py::arg("factor").noconvert(), py::arg("target").noconvert());
+  py::class_<TestRisk> test(module, "TestRisk", Local());
+  test.def(py::init(&make_test_risk), py::arg("covariance").noconvert(),
+           py::arg("half_gradient").noconvert(), py::arg("at_minimizer"), py::arg("modes"),
+           py::arg("rest"));
+  py::class_<Risk> risk(module, "Risk", Local());
+  risk.def(py::init(&make_risk), py::arg("minimizer").noconvert(), py::arg("minimum"),
+           py::arg("covariance").noconvert(), py::arg("modes"), py::arg("test"));
+  py::class_<SampleSet> set(module, "SampleSet", Local());
+  set.def(py::init(&make_sample_set), py::arg("inputs").noconvert(),
+          py::arg("targets").noconvert());
+  py::class_<Samples> samples(module, "Samples", Local());
+  samples.def(py::init(&make_samples), py::arg("activation"), py::arg("loss"), py::arg("train"),
+              py::arg("test"));
+  py::class_<Problem> problem(module, "Problem", Local());
+  problem.def(py::init(&make_problem), py::arg("widths"), py::arg("readout").noconvert(),
+              py::arg("risk"), py::arg("samples"));
+  refuse_pickle(modes);
+  refuse_pickle(test);
+  refuse_pickle(risk);
+  refuse_pickle(set);
+  refuse_pickle(samples);
+  refuse_pickle(problem);
 }
 
 }  // namespace deeplinear::bindings

@@ -17,8 +17,10 @@ void check_widths(const std::vector<int>& widths);
 void register_config(py::module_& module);
 void register_landscape(py::module_& module);
 void register_least_squares(py::module_& module);
-void register_machine(py::module_& module);
+void register_limits(py::module_& module);
 void register_problem(py::module_& module);
+void register_plan(py::module_& module);
 void register_simulation(py::module_& module);
+void register_tables(py::module_& module);
 
 }  // namespace deeplinear::bindings

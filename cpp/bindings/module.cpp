@@ -9,9 +9,11 @@ PYBIND11_MODULE(DEEPLINEAR_MODULE, module, pybind11::mod_gil_not_used(),
   using namespace deeplinear::bindings;
 
   register_config(module);
-  register_machine(module);
+  register_limits(module);
   register_least_squares(module);
   register_problem(module);
   register_landscape(module);
+  register_tables(module);
+  register_plan(module);
   register_simulation(module);
 }

@@ -5,6 +5,8 @@
 
 #include <pybind11/pybind11.h>
 
+#include "threads/stop.hpp"
+
 namespace deeplinear::bindings {
 
 namespace py = pybind11;
@@ -38,6 +40,17 @@ class SignalMonitor {
  private:
   py::object progress_;
   std::optional<py::error_already_set> raised_;
+};
+
+// Of a call that has no progress to report
+class Interruption {
+ public:
+  Stop& stop() { return stop_; }
+  void rethrow() { monitor_.rethrow(true); }
+
+ private:
+  SignalMonitor monitor_;
+  Stop stop_{[this](double share) { return monitor_(share); }};
 };
 
 }  // namespace deeplinear::bindings

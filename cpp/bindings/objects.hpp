@@ -1,4 +1,4 @@
-// Problems and directions as arguments: those alone whose __init__ has run, and of this module.
+// Objects of the core as arguments: those alone whose __init__ has run, and of this module.
 //
 // pybind11 makes room for the value of an object without one and goes on with what lies there; and
 // it takes objects of another level's module, which aligns its memory in another way.
@@ -9,7 +9,8 @@
 #include <pybind11/pybind11.h>
 
 #include "hessian/extremes.hpp"
-#include "landscape/linear.hpp"
+#include "model/problem.hpp"
+#include "run/plan.hpp"
 
 namespace pybind11::detail {
 
@@ -27,8 +28,24 @@ struct initialized_caster : type_caster_base<T> {
 };
 
 template <>
+struct type_caster<deeplinear::Modes> : initialized_caster<deeplinear::Modes> {};
+template <>
+struct type_caster<deeplinear::TestRisk> : initialized_caster<deeplinear::TestRisk> {};
+template <>
+struct type_caster<deeplinear::Risk> : initialized_caster<deeplinear::Risk> {};
+template <>
+struct type_caster<deeplinear::SampleSet> : initialized_caster<deeplinear::SampleSet> {};
+template <>
+struct type_caster<deeplinear::Samples> : initialized_caster<deeplinear::Samples> {};
+template <>
 struct type_caster<deeplinear::Problem> : initialized_caster<deeplinear::Problem> {};
 template <>
 struct type_caster<deeplinear::Direction> : initialized_caster<deeplinear::Direction> {};
+template <>
+struct type_caster<deeplinear::Fixed> : initialized_caster<deeplinear::Fixed> {};
+template <>
+struct type_caster<deeplinear::Adaptive> : initialized_caster<deeplinear::Adaptive> {};
+template <>
+struct type_caster<deeplinear::Plan> : initialized_caster<deeplinear::Plan> {};
 
 }  // namespace pybind11::detail

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from deeplinear.dynamics import GradientDescent, GradientFlow
     from deeplinear.landscape import Landscape, Sharpness
     from deeplinear.network import Network
-    from deeplinear.options import RECORDABLE, STATUS
+    from deeplinear.options import STATUS
+    from deeplinear.records import RECORDABLE
     from deeplinear.regression import Regression, gaussian_regression
     from deeplinear.simulation import Interrupted, simulate
     from deeplinear.spectrum import SpectralDensity
@@ -50,7 +51,8 @@ _MODULES = {
     "init": (),
     "landscape": ("Landscape", "Sharpness"),
     "network": ("Network",),
-    "options": ("RECORDABLE", "STATUS"),
+    "options": ("STATUS",),
+    "records": ("RECORDABLE",),
     "regression": ("Regression", "gaussian_regression"),
     "simulation": ("Interrupted", "simulate"),
     "sweeps": ("sweep",),

@@ -32,27 +32,40 @@ def least_squares_modes(
 
 class NotFiniteError(ValueError): ...
 
-class Problem:
+class Modes:
+    def __init__(self, factor: _Float64, target: _Float64) -> None: ...
+
+class TestRisk:
     def __init__(
         self,
-        widths: Sequence[int],
-        readout: _Float64,
-        minimizer: _Float64,
-        minimum_risk: float,
         covariance: _Float64 | None,
-        factor: _Float64 | None,
-        target: _Float64 | None,
-        test_covariance: _Float64 | None,
-        test_half_gradient: _Float64 | None,
-        test_risk_at_minimizer: float,
-        test_factor: _Float64 | None,
-        test_target: _Float64 | None,
-        test_rest: float,
-        activation: str | None,
-        inputs: _Float64 | None,
-        targets: _Float64 | None,
-        test_inputs: _Float64 | None,
-        test_targets: _Float64 | None,
+        half_gradient: _Float64 | None,
+        at_minimizer: float,
+        modes: Modes | None,
+        rest: float,
+    ) -> None: ...
+
+class Risk:
+    def __init__(
+        self,
+        minimizer: _Float64,
+        minimum: float,
+        covariance: _Float64 | None,
+        modes: Modes | None,
+        test: TestRisk | None,
+    ) -> None: ...
+
+class SampleSet:
+    def __init__(self, inputs: _Float64, targets: _Float64) -> None: ...
+
+class Samples:
+    def __init__(
+        self, activation: str, loss: str, train: SampleSet, test: SampleSet | None
+    ) -> None: ...
+
+class Problem:
+    def __init__(
+        self, widths: Sequence[int], readout: _Float64, risk: Risk, samples: Samples | None
     ) -> None: ...
 
 class Direction:
@@ -84,33 +97,51 @@ def extreme_eigenvalues(
 def spectral_density(
     problem: Problem, weights: _Float64, vectors: int, steps: int, seed: int, threads: int
 ) -> tuple[_Float64, _Float64, float]: ...
+def statuses() -> dict[str, str]: ...
+def methods() -> dict[str, str]: ...
+def engines() -> dict[str, str]: ...
+def activations() -> list[str]: ...
+def losses() -> list[str]: ...
+def observables() -> dict[str, tuple[str, tuple[str, ...], bool]]: ...
+def record_lacks(problem: Problem, name: str) -> str | None: ...
+def engine_lacks(problem: Problem, name: str) -> str | None: ...
 
-class SimulationResult(TypedDict):
+class Fixed:
+    def __init__(
+        self, method: str, step: _Float64, last_step: _Float64, steps: _Int64, every: float
+    ) -> None: ...
+
+class Adaptive:
+    def __init__(
+        self,
+        method: str,
+        time: float,
+        every: float,
+        first_step: _Float64,
+        rtol: _Float64,
+        atol: _Float64,
+        max_steps: _Int64,
+    ) -> None: ...
+
+class Plan:
+    def __init__(self, steps: Fixed | Adaptive, tolerance: float, threads: int) -> None: ...
+
+class Outcome:
     status: npt.NDArray[np.int32]
     last_step: _Int64
     out_of_range_layer: npt.NDArray[np.int32]
     records: dict[str, _Float64]
-    sharpness_residual: float
-    unconverged: int
+    accuracy: dict[str, tuple[float, int]]
     interrupted: bool
-    wide: bool
+    engine: str
 
 def simulate(
     problem: Problem,
     weights: npt.NDArray[np.floating],
-    method: str,
-    step: _Float64,
-    steps: _Int64,
-    last_step: _Float64,
-    time: float,
-    rtol: _Float64,
-    atol: _Float64,
-    max_steps: _Int64,
-    every: float,
-    records: int,
-    record: Sequence[str],
-    tolerance: float,
-    threads: int,
+    plan: Plan,
     engine: str,
+    record: Sequence[tuple[str, int]],
+    slots: int,
+    visit: Callable[[int, int, _Float64], None] | None,
     progress: Callable[[float], None] | None,
-) -> SimulationResult: ...
+) -> Outcome: ...

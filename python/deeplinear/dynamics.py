@@ -5,22 +5,65 @@ A field also takes a sequence of values, which a sweep turns into a dimension.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields
+from typing import ClassVar
 
+from deeplinear import _core
 from deeplinear._support.checks import (
+    LARGEST_COUNT,
     Counts,
     Names,
     Numbers,
+    describe,
     one_of,
     positive,
     positive_integer,
     scalar_or_sequence,
+    single,
 )
 
 __all__ = ["METHODS", "Dynamics", "GradientDescent", "GradientFlow"]
 
 #: The integrators of gradient flow.
-METHODS = ("euler", "rk4", "dopri5")
+METHODS = tuple(_core.methods())
+LARGEST_STEPS = LARGEST_COUNT
+
+
+class Dynamics(ABC):
+    """How the weights move; what the core and the results need to know of it.
+
+    Attributes
+    ----------
+    axis : {"step", "time"}
+        What a run is measured by, and the dimension of its records.
+    label : str
+        What results call the method; empty where they name the integrator.
+    step_field : str
+        The field that holds the size of a step.
+    """
+
+    axis: ClassVar[str]
+    label: ClassVar[str]
+    step_field: ClassVar[str]
+
+    @abstractmethod
+    def numbers(self) -> tuple[str, dict[str, float]]:
+        """Return the core's method, and the fields that hold numbers, of one run."""
+
+    @classmethod
+    @abstractmethod
+    def horizon(cls, steps: object, time: object) -> float:
+        """Check how long runs are, in steps or in time."""
+
+    @abstractmethod
+    def check_every(self, every: object) -> float:
+        """Check what lies between two records, in steps or in time."""
+
+
+def steps_between(name: str, value: object) -> int:
+    """Take a number of steps between two records; beyond the longest run there are two."""
+    return min(positive_integer(name, value, None), LARGEST_STEPS)
 
 
 def _method(name: str, value: object) -> str:
@@ -28,7 +71,7 @@ def _method(name: str, value: object) -> str:
 
 
 @dataclass(frozen=True)
-class GradientDescent:
+class GradientDescent(Dynamics):
     """Gradient descent, ``W_k <- W_k - learning_rate * grad_k R``, all layers at once.
 
     Parameters
@@ -42,15 +85,33 @@ class GradientDescent:
         If a learning rate is not a positive finite number, or a sequence is empty.
     """
 
+    axis = "step"
+    label = "gradient descent"
+    step_field = "learning_rate"
+
     learning_rate: Numbers
 
     def __post_init__(self) -> None:
         rate = scalar_or_sequence("learning_rate", self.learning_rate, positive)
         object.__setattr__(self, "learning_rate", rate)
 
+    def numbers(self) -> tuple[str, dict[str, float]]:  # noqa: D102  (documented above)
+        return "euler", {f.name: single(f.name, getattr(self, f.name)) for f in fields(self)}
+
+    @classmethod
+    def horizon(cls, steps: object, time: object) -> float:  # noqa: D102  (documented above)
+        if time is not None:
+            raise ValueError(
+                f"time must be None for gradient descent, which takes steps; got {describe(time)}."
+            )
+        return positive_integer("steps", steps, LARGEST_STEPS)
+
+    def check_every(self, every: object) -> float:  # noqa: D102  (documented above)
+        return steps_between("every", every)
+
 
 @dataclass(frozen=True)
-class GradientFlow:
+class GradientFlow(Dynamics):
     """Gradient flow, ``dW_k/dt = -grad_k R``, all layers at once.
 
     Parameters
@@ -85,6 +146,10 @@ class GradientFlow:
     nearer to the minimum.
     """
 
+    axis = "time"
+    label = ""
+    step_field = "step"
+
     method: Names = "rk4"
     step: Numbers = 1e-2
     rtol: Numbers = 1e-6
@@ -99,5 +164,24 @@ class GradientFlow:
         steps = scalar_or_sequence("max_steps", self.max_steps, positive_integer)
         object.__setattr__(self, "max_steps", steps)
 
+    def numbers(self) -> tuple[str, dict[str, float]]:  # noqa: D102  (documented above)
+        method = single("method", self.method)
+        names = ("step", "rtol", "atol", "max_steps") if method == "dopri5" else ("step",)
+        return method, {name: single(name, getattr(self, name)) for name in names}
 
-Dynamics = GradientDescent | GradientFlow
+    @classmethod
+    def horizon(cls, steps: object, time: object) -> float:  # noqa: D102  (documented above)
+        if steps is not None:
+            raise ValueError(
+                f"steps must be None for gradient flow, which takes time; got {describe(steps)}."
+            )
+        return positive("time", time)
+
+    def check_every(self, every: object) -> float:  # noqa: D102  (documented above)
+        methods = set(self.method) if isinstance(self.method, tuple) else {self.method}
+        if len(methods) > 1 and "dopri5" in methods:
+            raise ValueError(
+                "every must be None where method has 'dopri5' beside others, whose records are at "
+                f"other times; got {describe(every)}."
+            )
+        return positive("every", every) if methods == {"dopri5"} else steps_between("every", every)

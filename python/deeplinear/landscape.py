@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from deeplinear import _core
-from deeplinear._support.checks import FloatArray, describe, instance_of, positive_integer
+from deeplinear._support.checks import FloatArray, describe, instance_of, one_of, positive_integer
 from deeplinear.hessian import Hessian, Sharpness, Weights
 from deeplinear.network import Network
+from deeplinear.problem import core_problem
 from deeplinear.regression import Regression
 
 __all__ = ["Landscape", "Sharpness"]
@@ -26,36 +26,6 @@ def number_of_threads(threads: object) -> int:
 #: Smaller networks are passed before several threads have met.
 _SHARED_FROM = 65536
 
-#: The largest condition number of C up to which the excess risk in float32 is computed from the
-#: distance to the minimizer: a relative error of eps times it, 1e-4, is left there. Nor may C leave
-#: its range.
-_WELL_CONDITIONED_IN_FLOAT32 = 1e3
-
-
-def _risk_arguments(data: Regression) -> tuple[Any, ...]:
-    """Return the forms of the risk and of the test risk for the core; None for what is unused.
-
-    The core takes the factor wherever there is no covariance, and in float32 wherever there is one.
-    """
-    about = not data._by_modes
-    in_range = 1e-30 < data.eigenvalues[-1] < 1e30
-    by_modes = data._condition > _WELL_CONDITIONED_IN_FLOAT32 or not in_range
-    tested = data.X_test is not None
-    return (
-        data.covariance if about else None,
-        *(data._factor if by_modes else (None, None)),
-        *(
-            (data.test_covariance, data.test_gradient_half, data.test_risk_at_minimizer)
-            if about and tested
-            else (None, None, 0.0)
-        ),
-        *(data._test_factor if by_modes and tested else (None, None, 0.0)),
-    )
-
-
-#: In place of `_risk_arguments` where the risk is a mean over the samples.
-_NO_RISK = (None, None, None, None, None, 0.0, None, None, 0.0)
-
 
 class Landscape(Hessian):
     """The risk ``R(W) = |y - X w(W)|^2 / n`` of a network on a regression problem.
@@ -70,6 +40,8 @@ class Landscape(Hessian):
         Whether to compute the risk as a mean over the samples, as networks that are not linear
         need it, instead of as a function of the end-to-end map. None, the default, does so only
         where it must.
+    loss : str, default "squared"
+        The loss of an output; "squared" is ``(f - y)^2``. Every other one goes through the samples.
     threads : int, optional
         The number of threads that the functions of linear networks share a layer between; by
         default as many as there are processors for networks of 65,536 weights or more, and one for
@@ -95,6 +67,7 @@ class Landscape(Hessian):
     network: Network
     regression: Regression
     samples: bool
+    loss: str
     threads: int
 
     def __init__(
@@ -103,6 +76,7 @@ class Landscape(Hessian):
         regression: Regression,
         *,
         samples: bool | None = None,
+        loss: str = "squared",
         threads: int | None = None,
     ) -> None:
         self.network = instance_of("network", network, Network)
@@ -121,23 +95,16 @@ class Landscape(Hessian):
         self.samples = not network.linear if samples is None else bool(samples)
         small = threads is None and network.parameters < _SHARED_FROM
         self.threads = 1 if small else number_of_threads(threads)
-        self._problem = _core.Problem(
-            network.widths,
-            network.readout_vector,
-            regression.minimizer,
-            float(regression.minimum_risk) if network.linear else 0.0,
-            *(_NO_RISK if self.samples else _risk_arguments(regression)),
-            *self._sample_arguments(),
-        )
-
-    def _sample_arguments(self) -> tuple[Any, ...]:
-        if not self.samples:
-            return (None,) * 5
-        data, activation = self.regression, self.network.activation
-        return activation, data.X, data.y, data.X_test, data.y_test
+        self.loss = one_of("loss", loss, tuple(_core.losses()))
+        if self.loss != "squared" and samples is not None and not samples:
+            raise ValueError(
+                f"samples must be True or None for another loss than 'squared'; got loss {loss!r}."
+            )
+        self.samples = self.samples or self.loss != "squared"
+        self._problem = core_problem(network, regression, samples=self.samples, loss=self.loss)
 
     def __reduce__(self) -> tuple[object, ...]:
-        again = partial(Landscape, samples=self.samples, threads=self.threads)
+        again = partial(Landscape, samples=self.samples, loss=self.loss, threads=self.threads)
         return again, (self.network, self.regression)
 
     def __repr__(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from deeplinear import _core
 from deeplinear._support.checks import (
     FloatArray,
     all_finite,
@@ -22,7 +23,7 @@ from deeplinear._support.checks import (
 )
 from deeplinear._support.memory import aligned_copy, aligned_empty, require_memory
 
-ACTIVATIONS = ("identity", "gelu", "tanh", "relu")
+ACTIVATIONS = tuple(_core.activations())
 _LARGEST_WIDTH = 2**31 - 1  # what the core counts to
 
 

@@ -4,59 +4,99 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from deeplinear._support.checks import FloatArray, single
-from deeplinear.dynamics import Dynamics, GradientDescent
+from deeplinear import _core
+from deeplinear._support.checks import FloatArray
+from deeplinear.dynamics import Dynamics
+
+__all__ = ["RunSettings"]
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """The numbers of the dynamics of every run, each of shape (runs,), with one integrator."""
+    """The numbers of the dynamics of every run, each of shape (runs,), with one integrator.
 
-    _names: ClassVar[tuple[str, ...]] = ("step", "rtol", "atol", "max_steps")
+    Attributes
+    ----------
+    kind : type
+        The class of the dynamics.
+    method : str
+        The integrator.
+    columns : dict
+        The fields of the dynamics that hold numbers: name -> (runs,).
+    """
 
+    kind: type[Dynamics]
     method: str
-    step: FloatArray
-    rtol: FloatArray
-    atol: FloatArray
-    max_steps: npt.NDArray[np.int64]
+    columns: dict[str, npt.NDArray[Any]]
 
     @classmethod
     def of(cls, dynamics: Dynamics) -> RunSettings:
         """Read one run's numbers; a field that holds a sequence is an error."""
-        if isinstance(dynamics, GradientDescent):
-            rate = single("learning_rate", dynamics.learning_rate)
-            return cls("descent", *(np.array([x]) for x in (rate, 1.0, 1.0, 1)))
-        fields = (single(name, getattr(dynamics, name)) for name in cls._names)
-        method = single("method", dynamics.method)
-        return cls(method, *(np.array([x]) for x in fields))
+        method, numbers = dynamics.numbers()
+        columns = {name: np.array([value]) for name, value in numbers.items()}
+        return cls(type(dynamics), method, columns)
+
+    @property
+    def runs(self) -> int:
+        """The number of runs."""
+        return len(self.step)
+
+    @property
+    def step(self) -> FloatArray:
+        """The size of the steps; of an adaptive method the first one to be tried."""
+        return self.columns[self.kind.step_field]
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether the method decides how long its steps are."""
+        return self.method == "dopri5"
+
+    @property
+    def counts_steps(self) -> bool:
+        """Whether runs are measured by their steps, not by a time."""
+        return self.kind.axis == "step"
+
+    @property
+    def label(self) -> str:
+        """What results call the method."""
+        return self.kind.label or self.method
 
     def repeat(self, runs: int) -> RunSettings:
         """Give every one of several runs the same numbers."""
-        return RunSettings(self.method, *(np.repeat(x, runs) for x in self._columns()))
-
-    def _columns(self) -> list[npt.NDArray[Any]]:
-        return [getattr(self, name) for name in self._names]
+        columns = {name: np.repeat(values, runs) for name, values in self.columns.items()}
+        return RunSettings(self.kind, self.method, columns)
 
     def common(self) -> dict[str, float]:
         """Return the fields of the dynamics in which all runs agree."""
-        fields: dict[str, npt.NDArray[Any]] = {"learning_rate": self.step}
-        if self.method != "descent":
-            fields = {"step": self.step}
-        if self.method == "dopri5":
-            fields = {name: getattr(self, name) for name in self._names}
         return {
             name: values[0].item()
-            for name, values in fields.items()
+            for name, values in self.columns.items()
             if len(values) > 0 and (values == values[0]).all()
         }
 
     @classmethod
     def join(cls, settings: Sequence[RunSettings]) -> RunSettings:
         """Put runs of the same integrator one after another."""
-        columns = zip(*(s._columns() for s in settings), strict=True)
-        return cls(settings[0].method, *(np.concatenate(column) for column in columns))
+        first = settings[0]
+        columns = {
+            name: np.concatenate([s.columns[name] for s in settings]) for name in first.columns
+        }
+        return cls(first.kind, first.method, columns)
+
+    def core_steps(
+        self,
+        horizon: float,
+        every: float,
+        steps: npt.NDArray[np.int64],
+        last_step: FloatArray,
+    ) -> _core.Fixed | _core.Adaptive:
+        """Write them as the core's steps, beside what the schedule says."""
+        if not self.adaptive:
+            return _core.Fixed(self.method, self.step, last_step, steps, every)
+        rest = (self.columns[name] for name in ("rtol", "atol", "max_steps"))
+        return _core.Adaptive(self.method, horizon, every, self.step, *rest)

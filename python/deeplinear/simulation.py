@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,14 +11,16 @@ import numpy.typing as npt
 import xarray as xr
 
 from deeplinear import _core
-from deeplinear._support.checks import LARGEST_COUNT, FloatArray, all_finite, truth
+from deeplinear._support.checks import FloatArray, all_finite, truth
 from deeplinear._support.memory import aligned_copy, require_memory
 from deeplinear._support.progress import Update, progress_bar
 from deeplinear.dynamics import Dynamics
 from deeplinear.landscape import Landscape
 from deeplinear.network import Network
-from deeplinear.options import RECORDABLE, STATUS_NAMES, Options, check_options
+from deeplinear.options import STATUS_NAMES, Options, check_options
+from deeplinear.records import Observers, Recorded, lengths_of_axes
 from deeplinear.run_settings import RunSettings
+from deeplinear.schedule import schedule
 
 __all__ = ["Interrupted", "simulate"]
 
@@ -50,7 +51,7 @@ def simulate(
     *,
     steps: int | None = None,
     time: float | None = None,
-    record: Sequence[str] | None = None,
+    record: Recorded | None = None,
     every: float | None = 1,
     tolerance: float = 0.0,
     dtype: npt.DTypeLike = "float64",
@@ -74,10 +75,16 @@ def simulate(
     time : float, optional
         End of the time axis that starts at 0; for gradient flow, and only there. Fixed steps end
         there with a shorter one where `time` is not a multiple.
-    record : sequence of str, optional
-        Names of `RECORDABLE`: "risk", "test_risk", "distance" (squared, linear networks alone),
-        "sharpness", "lowest_eigenvalue", "layer_norm", "rank_one_gap", "alignment",
-        "balancedness". By default "risk" and, of linear networks, "distance".
+    record : sequence of str or function, or mapping, optional
+        Names of `RECORDABLE`: "risk", "test_risk", "distance" (squared), "sharpness",
+        "lowest_eigenvalue", "eigenvalues:k" (the k largest), "gauss_newton", "hessian_trace",
+        "layer_sharpness", "gradient_norm", "layer_norm", "singular_values", "rank_one_gap",
+        "alignment", "balancedness", "end_to_end" (the map w) and "weights" (as the variable
+        ``recorded_weights``); "distance" and "end_to_end" of linear networks alone. A mapping has
+        them as keys, with True or the number k. A function of your own takes the weights, L arrays,
+        at every record, and returns a number or an array; it is called from any thread, one at a
+        time, and the variable has its ``__name__``. By default "risk" and, of linear networks,
+        "distance".
     every : int or float or None, default 1
         Steps between two records; for "dopri5", time between two records, which are read off its
         continuous extension. None records the start and the end; the end is always recorded.
@@ -107,8 +114,9 @@ def simulate(
     Returns
     -------
     xarray.Dataset
-        Dimensions ``run`` and ``step`` or ``time``. Variables: what was recorded ("layer_norm" and
-        "rank_one_gap" also by ``layer`` 1..L, "alignment" by ``pair`` 1..L-1); ``weights`` (run,
+        Dimensions ``run`` and ``step`` or ``time``. Variables: what was recorded, with the further
+        dimensions that `RECORDABLE` names (``layer`` 1..L, ``pair`` 1..L-1, ``input``, ``value``
+        and ``eigenvalue`` from 1 on, the largest first); ``weights`` (run,
         parameter) at the end, see `Network.unflatten`; ``status`` (run), a word of `STATUS`, which
         says of each what it means: "completed"; "converged"; "diverged" (the risk or its gradient
         overflowed: a smaller learning rate or step); of "dopri5" in its place "max_steps" (it tried
@@ -173,83 +181,6 @@ def simulate(
         return run_ensemble(landscape, vectors, setting.repeat(len(vectors)), options, update)
 
 
-@dataclass(frozen=True)
-class _Grid:
-    """The steps of every run, and when they are recorded."""
-
-    steps: npt.NDArray[np.int64]
-    last_step: FloatArray
-    coordinate: npt.NDArray[Any]
-    every: float  # between two records, 0 where only start and end are recorded
-
-
-@np.errstate(over="ignore", under="ignore")
-def _grid(network: Network, settings: RunSettings, options: Options) -> _Grid:
-    runs, horizon, every = len(settings.step), options.horizon, options.every
-
-    def places_of(end: float) -> FloatArray:
-        count = _record_count(end, every)
-        require_memory(f"{count:,} records", network, count * _numbers(network, runs, options))
-        return _record_places(end, every, count)
-
-    if settings.method == "dopri5":
-        times = places_of(horizon)
-        steps = np.zeros(runs, np.int64)
-        return _Grid(steps, settings.step, times, _between(times, every))
-    if settings.method == "descent":
-        places = places_of(horizon).astype(np.int64)
-        steps = np.full(runs, int(horizon), np.int64)
-        return _Grid(steps, settings.step, places, _between(places, every))
-    ratio = horizon / settings.step
-    if ratio.max() > LARGEST_COUNT:
-        raise ValueError(
-            f"step must be at least time / 2^53; got {settings.step.min()} for time {horizon}."
-        )
-    counts = _count(ratio)
-    # A last step that is shorter by rounding alone is a whole one.
-    exact = np.abs(ratio - counts) <= 1e-9 * ratio
-    last = np.where(exact, settings.step, horizon - (counts - 1) * settings.step)
-    if every is not None and len(np.unique(settings.step)) > 1:
-        raise ValueError("every must be None where the runs have different steps; got a number.")
-    whole = places_of(int(counts[0]))
-    times = whole * settings.step[0]
-    times[-1] = horizon
-    return _Grid(counts, last, times, _between(times, every))
-
-
-def _between(places: npt.NDArray[Any], every: float | None) -> float:
-    return 0.0 if every is None or len(places) == 2 else float(every)
-
-
-def _count(ratio: FloatArray) -> npt.NDArray[np.int64]:
-    """Round up to whole numbers, at least 1, but for what is above one by rounding alone."""
-    whole = np.rint(ratio)
-    count = np.where(np.abs(ratio - whole) <= 1e-9 * ratio, whole, np.ceil(ratio))
-    return np.maximum(count, 1).astype(np.int64)
-
-
-def _record_count(end: float, every: float | None) -> int:
-    if every is None or every >= end:
-        return 2
-    if float(end).is_integer() and float(every).is_integer():
-        return -(-int(end) // int(every)) + 1
-    ratio = min(end / every, 1e300)
-    return int(_count(np.array([ratio]))[0] if ratio < LARGEST_COUNT else ratio) + 1
-
-
-def _record_places(end: float, every: float | None, count: int) -> FloatArray:
-    """0, every, 2 every, ... and the end."""
-    places = np.arange(count, dtype=np.float64) * (every or end)
-    places[-1] = end
-    return places
-
-
-def _numbers(network: Network, runs: int, options: Options) -> float:
-    """Count the numbers of a record: of every run, and its place."""
-    sizes = {None: 1, "layer": network.depth, "pair": network.depth - 1}
-    return 1.0 + runs * sum(sizes[RECORDABLE[name][1]] for name in options.record)
-
-
 def run_ensemble(
     landscape: Landscape,
     vectors: FloatArray,
@@ -264,69 +195,71 @@ def run_ensemble(
     Interrupted
         On Ctrl-C.
     """
-    grid = _grid(landscape.network, settings, options)
+    network = landscape.network
+    plan = schedule(network, settings, options)
     start = vectors if vectors.dtype == options.dtype else aligned_copy(vectors, options.dtype)
     if not all_finite(start, options.threads):
         raise ValueError(f"weights must be finite in {options.dtype}; some are too large for it.")
-    result = _core.simulate(
+    slots = len(plan.coordinate)
+    observers = Observers(network, options.record.functions, len(start), slots)
+
+    def update(share: float) -> None:
+        if observers.interrupted:
+            raise KeyboardInterrupt
+        if progress is not None:
+            progress(share)
+
+    steps = settings.core_steps(float(options.horizon), plan.every, plan.steps, plan.last_step)
+    outcome = _core.simulate(
         landscape._problem,
         start,
-        "euler" if settings.method == "descent" else settings.method,
-        settings.step,
-        grid.steps,
-        grid.last_step,
-        float(options.horizon),
-        settings.rtol,
-        settings.atol,
-        settings.max_steps,
-        grid.every,
-        len(grid.coordinate),
-        options.record,
-        options.tolerance,
-        options.threads,
+        _core.Plan(steps, options.tolerance, options.threads),
         options.engine,
-        progress,
+        [(record.name, record.count) for record in options.record.records],
+        slots,
+        observers.visit if options.record.functions else None,
+        update,
     )
-    axis = "step" if settings.method == "descent" else "time"
-    depth = landscape.network.depth
+    observers.carry_forward(STATUS_NAMES[outcome.status] == "converged")
+    axis = settings.kind.axis
     variables: dict[str, Any] = {}
-    for name, values in result["records"].items():
-        long_name, extra = RECORDABLE[name]
-        dims = ("run", axis) if extra is None else ("run", axis, extra)
-        variables[name] = (dims, values, {"long_name": long_name})
-    if "sharpness" in variables:
-        variables["sharpness"][2]["largest_relative_residual"] = result["sharpness_residual"]
-        variables["sharpness"][2]["unconverged"] = result["unconverged"]
+    for record in options.record.records:
+        attrs: dict[str, Any] = {"long_name": record.meaning}
+        if record.iterative:
+            attrs |= dict(zip(_ACCURACY, outcome.accuracy[record.name], strict=True))
+        dims = ("run", axis, *record.axes)
+        variables[record.variable] = (dims, outcome.records[record.name], attrs)
+    variables |= observers.variables(axis)
     variables["weights"] = (("run", "parameter"), start)
-    variables["status"] = (("run",), STATUS_NAMES[result["status"]])
-    variables["last_step"] = (("run",), result["last_step"], {"long_name": "steps taken"})
+    variables["status"] = (("run",), STATUS_NAMES[outcome.status])
+    variables["last_step"] = (("run",), outcome.last_step, {"long_name": "steps taken"})
+    used = {dim for dims, *_ in variables.values() for dim in dims}
+    count = max((record.count for record in options.record.records), default=1)
+    numbered = ("layer", "pair", "value", "eigenvalue")
     dataset = xr.Dataset(
         variables,
         coords={
             "run": np.arange(len(start)),
             "out_of_range_layer": (
                 "run",
-                result["out_of_range_layer"],
+                outcome.out_of_range_layer,
                 {"long_name": "layer whose product was out of range, 0 for none"},
             ),
-            "network": ((), _text(landscape.network), {"long_name": "arguments of Network, JSON"}),
-            "engine": "wide" if result["wide"] else "ensemble",
-            axis: grid.coordinate,
-            "layer": np.arange(1, depth + 1),
-            "pair": np.arange(1, depth),
+            "network": ((), _text(network), {"long_name": "arguments of Network, JSON"}),
+            "engine": outcome.engine,
+            axis: plan.coordinate,
+            **{
+                name: np.arange(1, length + 1)
+                for name, length in lengths_of_axes(network, count).items()
+                if name in numbered and name in used
+            },
         },
         attrs=_attributes(settings, options),
     )
-    unused = [
-        name
-        for name in ("layer", "pair")
-        if not any(name in v.dims for v in dataset.data_vars.values())
-    ]
-    dataset = dataset.drop_vars(unused)
-    if result["interrupted"]:
-        kept = result["status"] != 0
-        if result["wide"]:
-            kept |= result["last_step"] > 0
+    if outcome.interrupted:
+        kept = outcome.status != 0
+        if outcome.engine == "wide":
+            kept |= outcome.last_step > 0
         # Of one large network nothing is copied.
         raise Interrupted(dataset if kept.all() else dataset.isel(run=np.flatnonzero(kept)))
     if progress is not None:
@@ -337,14 +270,22 @@ def run_ensemble(
     return dataset
 
 
+#: Attributes of records that come from iterations
+_ACCURACY = ("largest_relative_residual", "unconverged")
+
+
 def add_accuracy(dataset: xr.Dataset, parts: Sequence[xr.Dataset]) -> None:
-    """Say of runs that were put together from parts how far their sharpness has converged."""
-    if "sharpness" in dataset:
-        found = [part["sharpness"].attrs for part in parts if "sharpness" in part]
-        dataset["sharpness"].attrs |= {
-            "largest_relative_residual": max(float(a["largest_relative_residual"]) for a in found),
-            "unconverged": sum(int(a["unconverged"]) for a in found),
-        }
+    """Say of runs that were put together from parts how far their records have converged."""
+    residual, unconverged = _ACCURACY
+    for name, variable in dataset.data_vars.items():
+        found = [
+            part[name].attrs for part in parts if name in part and residual in part[name].attrs
+        ]
+        if found:
+            variable.attrs |= {
+                residual: max(float(attrs[residual]) for attrs in found),
+                unconverged: sum(int(attrs[unconverged]) for attrs in found),
+            }
 
 
 def _text(network: Network) -> str:
@@ -358,7 +299,7 @@ def _text(network: Network) -> str:
 def _attributes(settings: RunSettings, options: Options) -> dict[str, Any]:
     """Return what was asked for, and of which build; the same for networks of other shapes."""
     return {
-        "method": "gradient descent" if settings.method == "descent" else settings.method,
+        "method": settings.label,
         **settings.common(),
         "tolerance": options.tolerance,
         "dtype": options.dtype,

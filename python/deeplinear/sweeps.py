@@ -27,7 +27,8 @@ from deeplinear._support.progress import Update, progress_bar
 from deeplinear.dynamics import Dynamics, GradientDescent, GradientFlow
 from deeplinear.init import Initialization, fill
 from deeplinear.landscape import Landscape
-from deeplinear.options import RECORDABLE, Options, check_options
+from deeplinear.options import Options, check_options
+from deeplinear.records import RECORDABLE, Recorded
 from deeplinear.run_settings import RunSettings
 from deeplinear.simulation import Interrupted, add_accuracy, run_ensemble
 
@@ -52,7 +53,7 @@ def sweep(
     seeds: int | Sequence[int] | npt.NDArray[Any] | xr.DataArray,
     steps: int | None = None,
     time: float | None = None,
-    record: Sequence[str] | None = None,
+    record: Recorded | None = None,
     every: float | None = None,
     tolerance: float = 0.0,
     dtype: npt.DTypeLike = "float64",

@@ -17,6 +17,10 @@ SymmetricEigen symmetric_eigen(const Eigen::Ref<const Eigen::MatrixXd>& A) {
   return result(Solver(A));
 }
 
+double largest_eigenvalue(const Eigen::Ref<const Eigen::MatrixXd>& A) {
+  return Solver(A, Eigen::EigenvaluesOnly).eigenvalues().tail(1)[0];
+}
+
 SymmetricEigen tridiagonal_eigen(const Eigen::VectorXd& diagonal,
                                  const Eigen::VectorXd& subdiagonal) {
   Solver solver;

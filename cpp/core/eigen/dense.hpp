@@ -15,6 +15,9 @@ struct SymmetricEigen {
 // Of the lower triangle of A
 SymmetricEigen symmetric_eigen(const Eigen::Ref<const Eigen::MatrixXd>& A);
 
+// Of the lower triangle of A alone
+double largest_eigenvalue(const Eigen::Ref<const Eigen::MatrixXd>& A);
+
 // Of the tridiagonal matrix with the diagonal (n,) and the subdiagonal (n - 1,). Entries should be
 // of order one: what is small beside one passes for rounding.
 SymmetricEigen tridiagonal_eigen(const Eigen::VectorXd& diagonal,

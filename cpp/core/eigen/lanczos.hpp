@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <functional>
 #include <limits>
 #include <utility>
 
@@ -18,6 +17,7 @@
 #include "eigen/orthonormal_columns.hpp"
 #include "eigen/product_unit.hpp"
 #include "eigen/tridiagonal.hpp"
+#include "threads/stop.hpp"
 
 namespace deeplinear {
 
@@ -35,13 +35,13 @@ struct LanczosOptions {
   bool largest = true;
   double tolerance = 1e-8;
   std::int64_t max_products = 10000;
-  Eigen::Index max_basis = 256;                 // then it restarts from its best vectors
-  const Eigen::VectorXd* start = nullptr;       // (size,)
-  double random = 1e-3;                         // of a random vector that is added to the start
-  const Eigen::MatrixXd* locked = nullptr;      // orthonormal eigenvectors to leave out, as columns
-  double norm = 0;                              // what is known of |H|, from below: its rounding
-  double locked_residual = 0;                   // of all locked vectors: H x has so much along them
-  std::function<bool()> interrupted = nullptr;  // looked at before every product
+  Eigen::Index max_basis = 256;             // then it restarts from its best vectors
+  const Eigen::VectorXd* start = nullptr;   // (size,)
+  double random = 1e-3;                     // of a random vector that is added to the start
+  const Eigen::MatrixXd* locked = nullptr;  // orthonormal eigenvectors to leave out, as columns
+  double norm = 0;                          // what is known of |H|, from below: its rounding
+  double locked_residual = 0;               // of all locked vectors: H x has so much along them
+  Stop* stop = &Stop::never();              // looked at before every product
 };
 
 template <class Operator>
@@ -127,8 +127,7 @@ class Lanczos {
 
   // The last product is left for the best Ritz vector.
   bool stopped() const {
-    return best_.products + 1 >= options_.max_products ||
-           (options_.interrupted && options_.interrupted());
+    return best_.products + 1 >= options_.max_products || options_.stop->poll();
   }
 
   // A share of the pseudorandom vector keeps every eigenvector within reach of an unlucky start.

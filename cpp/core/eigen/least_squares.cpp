@@ -77,10 +77,10 @@ class Rows {
 };
 
 // V with V V^T = I to rounding squared: V + (I - V V^T) V / 2
-Rows orthonormal_rows(Index k, const double* start, const std::function<bool()>& interrupted) {
+Rows orthonormal_rows(Index k, const double* start, Stop& stop) {
   const Rows given(k, k, start);
   Rows V = given;
-  for (Index i = 0; i < k && !interrupted(); ++i) {
+  for (Index i = 0; i < k && !stop.poll(); ++i) {
     for (Index j = 0; j < k; ++j) {
       const PreciseNumber defect = precise(i == j ? 1.0 : 0.0) - given.dot(i, given, j);
       V.add(i, precise(0.5 * rounded(defect)), given.row(j));
@@ -105,11 +105,11 @@ class Jacobi {
   }
 
   // True where a pair had to be turned.
-  bool sweep(const std::function<bool()>& interrupted) {
+  bool sweep(Stop& stop) {
     ++sweep_;
     bool any = false;
     for (Index i = 0; i + 1 < k_; ++i) {
-      for (Index j = i + 1; j < k_ && !interrupted(); ++j) {
+      for (Index j = i + 1; j < k_ && !stop.poll(); ++j) {
         any |= !is_known(i, j) && turn(i, j);
       }
     }
@@ -167,15 +167,15 @@ class Jacobi {
 
 LeastSquaresModes least_squares_modes(int k, int m, bool tall, const double* columns,
                                       const double* y, const double* start, double rounding,
-                                      const std::function<bool()>& interrupted) {
+                                      Stop& stop) {
   constexpr int most_sweeps = 30;
   const Rows A(k, m, columns);
-  Rows V = orthonormal_rows(k, start, interrupted), Y(k, m);
+  Rows V = orthonormal_rows(k, start, stop), Y(k, m);
   for (Index i = 0; i < k; ++i) {
-    for (Index j = 0; j < k && !interrupted(); ++j) Y.add(i, V.at(i, j), A.row(j));
+    for (Index j = 0; j < k && !stop.poll(); ++j) Y.add(i, V.at(i, j), A.row(j));
   }
   Jacobi jacobi(Y, V, k, rounding / 16);
-  for (int i = 0; i < most_sweeps && jacobi.sweep(interrupted); ++i) {
+  for (int i = 0; i < most_sweeps && jacobi.sweep(stop); ++i) {
   }
 
   std::vector<Index> order(static_cast<std::size_t>(k));

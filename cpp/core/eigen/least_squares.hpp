@@ -5,8 +5,9 @@
 // condition number of X: in float64 nothing is left of its digits from kappa = 1e16 on.
 #pragma once
 
-#include <functional>
 #include <vector>
+
+#include "threads/stop.hpp"
 
 namespace deeplinear {
 
@@ -23,9 +24,9 @@ struct LeastSquaresModes {
 
 // columns (k, m), m = max(n, d), are those of X where n >= d, and otherwise the rows of X, whose
 // entries are of order one, as those of y (n,); start (k, k) has nearly orthonormal rows, the
-// singular vectors of that side in float64. Unfinished where it is interrupted.
+// singular vectors of that side in float64. Unfinished where it is stopped.
 LeastSquaresModes least_squares_modes(int k, int m, bool tall, const double* columns,
                                       const double* y, const double* start, double rounding,
-                                      const std::function<bool()>& interrupted);
+                                      Stop& stop);
 
 }  // namespace deeplinear

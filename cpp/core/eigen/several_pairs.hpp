@@ -41,13 +41,13 @@ class SeveralEigenpairs {
         W_(H.size(), 0),
         spent_(std::size_t(count_), 0) {}
 
-  // The extreme one first; max_products is for each of them. Fewer where it was interrupted.
+  // The extreme one first; max_products is for each of them. Fewer where it was stopped.
   std::vector<Eigenpair> run() {
     Vector column = start();
     for (target_ = 0; target_ < count_ && columns_ < H_.dimension();) {
       const Index checked = columns_ + std::max<Index>(3, columns_ / 8);
       while (columns_ < std::min(checked, H_.dimension()) && spent() < options_.max_products) {
-        if (options_.interrupted && options_.interrupted()) return {};
+        if (options_.stop->poll()) return {};
         append(column);
         if (!std::isfinite(norm_)) return {std::size_t(count_), not_finite()};
         if (!next_of_last(column)) break;

@@ -159,10 +159,10 @@ Matrix CompressedHessian::basis() const {
   return Q;
 }
 
-Matrix CompressedHessian::matrix(const Matrix& Q, const std::function<bool()>& interrupted) {
+Matrix CompressedHessian::matrix(const Matrix& Q, Stop& stop) {
   Matrix H = Matrix::Zero(dimension_, dimension_);
   Vector y(size_);
-  for (Index j = 0; j < dimension_ && !(interrupted && interrupted()); ++j) {
+  for (Index j = 0; j < dimension_ && !stop.poll(); ++j) {
     apply(Q.col(j), y);
     H.col(j).noalias() = Q.transpose() * y;
   }

@@ -7,12 +7,12 @@
 // 0 there is no alpha_k.
 #pragma once
 
-#include <functional>
 #include <vector>
 
 #include <Eigen/Core>
 
 #include "landscape/linear.hpp"
+#include "threads/stop.hpp"
 
 namespace deeplinear {
 
@@ -63,8 +63,8 @@ class CompressedHessian {
   // Orthonormal columns (size, dimension) that span the subspace
   Matrix basis() const;
 
-  // Q^T H Q (dimension, dimension) in the basis Q; unfinished where it was interrupted
-  Matrix matrix(const Matrix& Q, const std::function<bool()>& interrupted);
+  // Q^T H Q (dimension, dimension) in the basis Q; unfinished where it was stopped
+  Matrix matrix(const Matrix& Q, Stop& stop);
 
   // The unit direction V (P,), of the P - dimension that are orthogonal to each other and to the
   // range: in some layer x y^T, x orthogonal to u_k and y to v_{k-1}.

@@ -35,9 +35,9 @@ constexpr Index largest_shared_basis = 384;
 // The extreme one first, of the whole matrix
 template <class Operator>
 std::vector<Eigenpair> dense_eigenpairs(Operator& H, Index count, const LanczosOptions& options) {
-  const Matrix basis = H.basis(), A = H.matrix(basis, options.interrupted);
+  const Matrix basis = H.basis(), A = H.matrix(basis, *options.stop);
   const SymmetricEigen eigen = symmetric_eigen(A);
-  const bool whole = !(options.interrupted && options.interrupted()) && eigen.converged;
+  const bool whole = !options.stop->poll() && eigen.converged;
   std::vector<Eigenpair> pairs;
   for (Index i = 0; i < std::min(count, H.dimension()); ++i) {
     const Index index = options.largest ? H.dimension() - 1 - i : i;
@@ -69,7 +69,7 @@ std::vector<Eigenpair> successive_eigenpairs(Operator& H, Index count, LanczosOp
   Vector guess;
   if (options.start) guess = *options.start;
   for (Index i = 0; i < std::min(count, H.dimension()); ++i) {
-    if (i > 0 && options.interrupted && options.interrupted()) break;
+    if (i > 0 && options.stop->poll()) break;
     options.start = guess.size() > 0 ? &guess : nullptr;
     options.locked = count > 1 ? &locked : nullptr;
     pairs.push_back(extreme_eigenpair(H, options));
@@ -134,20 +134,15 @@ std::optional<Eigenpair> eigenpair_at_minimizer(CompressedHessian& H, Landscape&
   H.project(x);
   double norm = 0;  // of the residual part, from below by power iterations
   for (; pair.products < norm_products; ++pair.products) {
-    if (options.interrupted && options.interrupted()) return {};
+    if (options.stop->poll()) return {};
     const double before = x.stableNorm();
     if (!(before > 0)) break;
     H.apply(x / before, y, false);
     norm = std::max(norm, y.stableNorm());
     x.swap(y);
   }
-  Matrix M = Matrix::Zero(B.cols(), B.cols());
-  for_each_map(landscape, B, [&](int k, const RowMatrix& F) {
-    const Eigen::Map<const Vector> u(landscape.u(k), problem.net.rows(k));
-    M.selfadjointView<Eigen::Lower>().rankUpdate(F.transpose(), 2 * u.squaredNorm());
-    return !(options.interrupted && options.interrupted());
-  });
-  if (options.interrupted && options.interrupted()) return {};
+  const Matrix M = gauss_newton_matrix(landscape, B, *options.stop);
+  if (options.stop->poll()) return {};
   const SymmetricEigen eigen = symmetric_eigen(M);
   x = H.gradient_of_map(B * eigen.vectors.rightCols(1));
   H.project(x);
@@ -178,7 +173,7 @@ Sharpness sharpness_of(const Eigenpair& pair, Direction vector) {
 // in share the weight of the one that they are copies of.
 template <class Operator>
 SpectralDensity density_of(Operator& H, Index parameters, int vectors, int steps,
-                           std::uint64_t seed, const std::function<bool()>& interrupted) {
+                           std::uint64_t seed, Stop& stop) {
   SpectralDensity density;
   density.zeros = double(parameters - H.dimension()) / double(parameters);
   steps = int(std::min<Index>(steps, H.dimension()));
@@ -199,7 +194,7 @@ SpectralDensity density_of(Operator& H, Index parameters, int vectors, int steps
     int taken = 0;
     double scale = 0;
     while (taken < steps) {
-      if (interrupted && interrupted()) return density;
+      if (stop.poll()) return density;
       H.apply(q, w);
       products.apply(w);
       a[taken] = q.dot(w);
@@ -298,16 +293,23 @@ std::vector<Sharpness> extreme_eigenvalues(SampleLandscape& landscape, int count
   return all;
 }
 
+Sharpness largest_of_layer(SampleLandscape& landscape, int k, const LanczosOptions& options) {
+  if (!landscape.finite()) return not_finite(1).front();
+  FullHessian H = FullHessian::of_layer(landscape, k);
+  Eigenpair pair = eigenpairs(H, 1, options, nullptr).front();
+  return sharpness_of(pair, {{}, std::move(pair.vector)});
+}
+
 SpectralDensity spectral_density(Landscape& landscape, int vectors, int steps, std::uint64_t seed,
-                                 const std::function<bool()>& interrupted) {
+                                 Stop& stop) {
   CompressedHessian H(landscape);
-  return density_of(H, landscape.problem().net.parameters, vectors, steps, seed, interrupted);
+  return density_of(H, landscape.problem().net.parameters, vectors, steps, seed, stop);
 }
 
 SpectralDensity spectral_density(SampleLandscape& landscape, int vectors, int steps,
-                                 std::uint64_t seed, const std::function<bool()>& interrupted) {
+                                 std::uint64_t seed, Stop& stop) {
   FullHessian H(landscape);
-  return density_of(H, landscape.problem().net.parameters, vectors, steps, seed, interrupted);
+  return density_of(H, landscape.problem().net.parameters, vectors, steps, seed, stop);
 }
 
 }  // namespace deeplinear

@@ -10,6 +10,7 @@
 #include "hessian/compressed.hpp"
 #include "landscape/by_samples.hpp"
 #include "landscape/linear.hpp"
+#include "threads/stop.hpp"
 
 namespace deeplinear {
 
@@ -65,6 +66,9 @@ inline Sharpness extreme_eigenvalue(AnyLandscape& landscape, const LanczosOption
   return extreme_eigenvalues(landscape, 1, options, start).front();
 }
 
+// Of the diagonal block of layer k
+Sharpness largest_of_layer(SampleLandscape& landscape, int k, const LanczosOptions& options);
+
 // Gauss quadrature of the spectral measure of random vectors by Lanczos (stochastic Lanczos
 // quadrature; Golub and Meurant 2010, Lin, Saad and Yang 2016): column i has the nodes and weights
 // of vector i. The weights of a column have the sum dimension / P in expectation; what is left to
@@ -75,8 +79,8 @@ struct SpectralDensity {
 };
 
 SpectralDensity spectral_density(Landscape& landscape, int vectors, int steps, std::uint64_t seed,
-                                 const std::function<bool()>& interrupted);
+                                 Stop& stop);
 SpectralDensity spectral_density(SampleLandscape& landscape, int vectors, int steps,
-                                 std::uint64_t seed, const std::function<bool()>& interrupted);
+                                 std::uint64_t seed, Stop& stop);
 
 }  // namespace deeplinear

@@ -3,11 +3,24 @@
 #include <cmath>
 
 #include "pointwise/activation.hpp"
+#include "pointwise/loss.hpp"
 
 namespace deeplinear {
 namespace {
 
 using Vector = Eigen::VectorXd;
+using One = Pack<double, 1>;
+
+// (1/n) sum_i l(f_i, y_i)
+double mean_loss(LossFunction loss, const Vector& f, const std::vector<double>& y) {
+  Vector values(f.size());
+  with_loss(loss, [&]<Loss L>(L) {
+    for (Eigen::Index i = 0; i < f.size(); ++i) {
+      values[i] = L::value(One(f[i]), One(y[std::size_t(i)])).lane(0);
+    }
+  });
+  return values.sum() / double(f.size());
+}
 
 }  // namespace
 
@@ -28,10 +41,19 @@ void SampleLandscape::evaluate(const Weights& W) {
     apply_activation(layer);
   }
   q_.noalias() = weights(depth).transpose() * p_;
-  const Eigen::Map<const Vector> y(problem_.samples.train.targets.data(), samples());
-  const Vector error = layers_[depth - 1].A.transpose() * q_ - y;
-  risk_ = error.squaredNorm() / double(samples());
-  g_ = error * (2.0 / double(samples()));
+  const Vector f = layers_[depth - 1].A.transpose() * q_;
+  const auto& y = problem_.samples.train.targets;
+  const double share = 1.0 / double(samples());
+  risk_ = mean_loss(problem_.samples.loss, f, y);
+  g_.resize(f.size());
+  dg_.resize(f.size());
+  with_loss(problem_.samples.loss, [&]<Loss L>(L) {
+    for (Eigen::Index i = 0; i < f.size(); ++i) {
+      const One output(f[i]), target(y[std::size_t(i)]);
+      g_[i] = L::slope(output, target).lane(0) * share;
+      dg_[i] = L::curvature(output, target).lane(0) * share;
+    }
+  });
   for (int k = depth - 1; k >= 1; --k) {
     Layer& layer = layers_[k];
     if (k == depth - 1) {
@@ -60,7 +82,7 @@ void SampleLandscape::gradient(double* out) const {
 // H V by differentiating every line above in the direction V, written with a dot:
 //
 //   Z'_k = V_k A_{k-1} + W_k A'_{k-1},   A'_k = s'(Z_k) o Z'_k,
-//   q' = V_L^T p,   g' = (2/n) (A_{L-1}^T q' + A'_{L-1}^T q),
+//   q' = V_L^T p,   g' = (l''/n) o (A_{L-1}^T q' + A'_{L-1}^T q),
 //   B'_{L-1} = q' g^T + q g'^T,   D'_k = s'(Z_k) o B'_k + s''(Z_k) o Z'_k o B_k,
 //   B'_{k-1} = V_k^T D_k + W_k^T D'_k,
 //   (H V)_k = D'_k A_{k-1}^T + D_k A'_{k-1}^T,   (H V)_L = p (A_{L-1} g' + A'_{L-1} g)^T.
@@ -80,7 +102,7 @@ void SampleLandscape::hessian_vector_product(const double* V, double* out) {
     dg.noalias() += top.dA.transpose() * q_;
     sum.noalias() = top.dA * g_;
   }
-  dg *= 2.0 / double(samples());
+  dg = dg.cwiseProduct(dg_).eval();
   sum.noalias() += top.A * dg;
   entries(out, depth).noalias() = p_ * sum.transpose();
   for (int k = depth - 1; k >= 1; --k) {
@@ -100,6 +122,21 @@ void SampleLandscape::hessian_vector_product(const double* V, double* out) {
   }
 }
 
+SampleLandscape::Matrix SampleLandscape::gauss_newton_matrix() const {
+  const int depth = net_.depth();
+  const Matrix& top = layers_[depth - 1].A;
+  Matrix gram = p_.squaredNorm() * (top.transpose() * top);
+  Matrix delta = q_.replicate(1, samples());
+  for (int k = depth - 1; k >= 1; --k) {
+    delta = delta.cwiseProduct(layers_[k].slope).eval();
+    const Matrix& below = layers_[k - 1].A;
+    gram += (delta.transpose() * delta).cwiseProduct(below.transpose() * below);
+    if (k > 1) delta = (weights(k).transpose() * delta).eval();
+  }
+  const Vector root = dg_.cwiseSqrt();
+  return root.asDiagonal() * gram * root.asDiagonal();
+}
+
 double SampleLandscape::test_risk() const {
   const SampleSet& test = problem_.samples.test;
   Layer layer;
@@ -108,8 +145,7 @@ double SampleLandscape::test_risk() const {
     layer.A = (weights(k) * layer.A).eval();
     apply_activation(layer);
   }
-  const Eigen::Map<const Vector> y(test.targets.data(), test.count());
-  return (layer.A.transpose() * q_ - y).squaredNorm() / double(test.count());
+  return mean_loss(problem_.samples.loss, layer.A.transpose() * q_, test.targets);
 }
 
 Vector SampleLandscape::end_to_end() const {

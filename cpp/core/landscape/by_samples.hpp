@@ -2,7 +2,7 @@
 // weights. Column i of every matrix belongs to sample i:
 //
 //   A_0 = X^T (d, n),   Z_k = W_k A_{k-1},   A_k = s(Z_k)  (k < L),
-//   q = W_L^T p,   f = A_{L-1}^T q,   g = (2/n) (f - y)  (n,),
+//   q = W_L^T p,   f = A_{L-1}^T q,   g = l'(f, y) / n  (n,),
 //   B_{L-1} = q g^T,   D_k = s'(Z_k) o B_k,   B_{k-1} = W_k^T D_k,
 //   grad_k = D_k A_{k-1}^T  (k < L),   grad_L = p (A_{L-1} g)^T,   o entry by entry.
 #pragma once
@@ -36,7 +36,13 @@ class SampleLandscape {
   // H V, both (P,)
   void hessian_vector_product(const double* V, double* out);
 
-  // Mean squared error on the test data
+  // (1/n) diag(s) J J^T diag(s) (n, n), s^2 = l'', J = df/dW: its eigenvalues are those of the
+  // Gauss-Newton part of the Hessian but for zeros. Row i of J is made of p a_{L-1}^T and delta_k
+  // a_{k-1}^T at sample i, where delta_{L-1} = s'(z_{L-1}) o q and delta_{k-1} = s'(z_{k-1}) o
+  // W_k^T delta_k.
+  Matrix gauss_newton_matrix() const;
+
+  // On the test data
   double test_risk() const;
 
   // w = W_1^T .. W_L^T p (d,), of a linear network
@@ -73,7 +79,7 @@ class SampleLandscape {
   const Vector p_;
   const double* W_ = nullptr;
   std::vector<Layer> layers_;  // k = 0 .. L-1
-  Vector q_, g_;
+  Vector q_, g_, dg_;          // dg = l''(f, y) / n
   Matrix dB_, dD_;
   double risk_ = 0;
 };

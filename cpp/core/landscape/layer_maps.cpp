@@ -22,13 +22,24 @@ RowMatrix root_of_covariance(const Problem& problem) {
          values.tail(d - first).cwiseMax(0.0).cwiseSqrt().asDiagonal();
 }
 
-double hessian_trace(Landscape& landscape, const std::function<bool()>& interrupted) {
+Eigen::MatrixXd gauss_newton_matrix(Landscape& landscape, const RowMatrix& B, Stop& stop) {
+  const Layout& net = landscape.problem().net;
+  Eigen::MatrixXd M = Eigen::MatrixXd::Zero(B.cols(), B.cols());
+  for_each_map(landscape, B, [&](int k, const RowMatrix& F) {
+    const Eigen::Map<const Eigen::VectorXd> u(landscape.u(k), net.rows(k));
+    M.selfadjointView<Eigen::Lower>().rankUpdate(F.transpose(), 2 * u.squaredNorm());
+    return !stop.poll();
+  });
+  return M;
+}
+
+double hessian_trace(Landscape& landscape, Stop& stop) {
   const Layout& net = landscape.problem().net;
   double trace = 0;
   for_each_map(landscape, root_of_covariance(landscape.problem()), [&](int k, const RowMatrix& F) {
     const Eigen::Map<const Eigen::VectorXd> u(landscape.u(k), net.rows(k));
     trace += 2 * u.squaredNorm() * F.squaredNorm();
-    return !interrupted();
+    return !stop.poll();
   });
   return trace;
 }

@@ -3,11 +3,11 @@
 #pragma once
 
 #include <algorithm>
-#include <functional>
 
 #include <Eigen/Core>
 
 #include "landscape/linear.hpp"
+#include "threads/stop.hpp"
 
 namespace deeplinear {
 
@@ -45,7 +45,11 @@ inline void for_each_map(Landscape& landscape, RowMatrix B, Body body) {
 }
 
 // tr H = 2 sum_k |u_k|^2 tr(A_k C A_k^T): the diagonal blocks of the residual part are zero. Stops
-// where it is interrupted.
-double hessian_trace(Landscape& landscape, const std::function<bool()>& interrupted);
+// where it is stopped.
+double hessian_trace(Landscape& landscape, Stop& stop);
+
+// 2 B^T M B (r, r), M = sum_k |u_k|^2 A_k^T A_k: its eigenvalues are those of the Gauss-Newton part
+// of the Hessian but for zeros. Unfinished where it was stopped.
+Eigen::MatrixXd gauss_newton_matrix(Landscape& landscape, const RowMatrix& B, Stop& stop);
 
 }  // namespace deeplinear

@@ -16,6 +16,12 @@ RowMatrix Weights::layer(const Layout& net, int k) const {
   return W;
 }
 
+void Weights::copy(const Layout& net, double* out) const {
+  for (int k = 1; k <= net.depth(); ++k) {
+    Eigen::Map<RowMatrix>(out + net.weights[k], net.rows(k), net.cols(k)) = layer(net, k);
+  }
+}
+
 void Landscape::evaluate(const Weights& W) {
   W_ = W;
   pull(u_.data());

@@ -22,6 +22,9 @@ struct Weights {
 
   // W_k in memory of its own
   RowMatrix layer(const Layout& net, int k) const;
+
+  // All of them, (P,)
+  void copy(const Layout& net, double* out) const;
 };
 
 // The chain u, v at weights that must outlive it, and what follows from it.

@@ -2,7 +2,7 @@
 //
 // A block of samples is passed forward through all layers and back:
 //
-//   q = W_L^T p,   f = q . a_{L-1},   g = (2/n) (f - y),
+//   q = W_L^T p,   f = q . a_{L-1},   g = l'(f, y) / n,
 //   delta_{L-1} = s'(z_{L-1}) q g,    delta_{k-1} = s'(z_{k-1}) W_k^T delta_k,
 //   grad_k = sum_i delta_k a_{k-1}^T  (k < L),   grad_L = p (sum_i g a_{L-1})^T.
 #pragma once
@@ -13,6 +13,7 @@
 #include "lanes/block_products.hpp"
 #include "model/problem.hpp"
 #include "pointwise/activation.hpp"
+#include "pointwise/loss.hpp"
 #include "simd/aligned_array.hpp"
 
 namespace deeplinear {
@@ -27,6 +28,7 @@ class SampleGradient {
   explicit SampleGradient(const Problem& problem)
       : net_(problem.net),
         activation_(problem.samples.activation),
+        loss_(problem.samples.loss),
         readout_(problem.readout.begin(), problem.readout.end()),
         minimum_(Scalar(problem.risk.minimum)) {
     const SampleSet& train = problem.samples.train;
@@ -115,12 +117,12 @@ class SampleGradient {
     block_product(1, net_.cols(net_.depth()), q, 0, 1, below,
                   [to = residual_](int i, const P& y) { to[i] = y; });
     P risk = zero<P>();
-    for (int s = 0; s < S; ++s) {
-      const P error = residual_[s] - P(targets_[b * S + s]);
-      const P share = P(shares_[b * S + s]) * error;
-      risk = fma(share, error, risk);
-      residual_[s] = share + share;
-    }
+    with_loss(loss_, [&]<Loss L>(L) {
+      for (int s = 0; s < S; ++s) {
+        const P target(targets_[b * S + s]), share(shares_[b * S + s]);
+        residual_[s] = add_loss<L>(residual_[s], target, share, risk);
+      }
+    });
     return risk;
   }
 
@@ -139,6 +141,7 @@ class SampleGradient {
 
   const Layout& net_;
   const Activation activation_;
+  const LossFunction loss_;
   const std::vector<Scalar> readout_;
   const Scalar minimum_;
   int blocks_ = 0;

@@ -59,13 +59,16 @@ struct Risk {
   }
 };
 
-// The functions between the layers
-enum class Activation { identity, gelu, tanh, relu };
+// The function between the layers, by its place in the table of pointwise/activation.hpp
+enum class Activation { identity = 0 };
+
+// The loss of an output, by its place in the table of pointwise/loss.hpp
+enum class LossFunction { squared = 0 };
 
 // The risk as a mean over the samples, for networks that are no linear map:
 //
 //   a_0 = x,   z_k = W_k a_{k-1},   a_k = s(z_k)  (k < L),   f = p^T W_L a_{L-1},
-//   R = (1/n) sum_i (f(x_i) - y_i)^2.
+//   R = (1/n) sum_i l(f(x_i), y_i), l the squared loss (f - y)^2 or another.
 struct SampleSet {
   std::vector<double> inputs;   // X (n, d), row by row
   std::vector<double> targets;  // y (n,)
@@ -75,6 +78,7 @@ struct SampleSet {
 
 struct Samples {
   Activation activation = Activation::identity;
+  LossFunction loss = LossFunction::squared;
   SampleSet train;  // empty where the network is a linear map, and the risk a function of it
   SampleSet test;   // may be empty
 };
@@ -88,14 +92,6 @@ struct Problem {
   Samples samples = {};
 
   bool by_samples() const { return samples.train.count() > 0; }
-
-  // R(0) = |y|^2 / n
-  double risk_of_zero() const {
-    if (!by_samples()) return risk.minimum + risk.excess_of_zero();
-    double sum = 0;
-    for (const double y : samples.train.targets) sum += y * y;
-    return sum / samples.train.count();
-  }
 };
 
 // u_L = p, for packs or numbers

@@ -1,7 +1,6 @@
 #include "observe/layer_spectra.hpp"
 
 #include <algorithm>
-#include <atomic>
 
 #include "eigen/dense.hpp"
 #include "eigen/lanczos.hpp"
@@ -64,11 +63,11 @@ LayerSpectrum dense(const RowMatrix& W) {
   return from_pairs(W, unit * eigen.values[last], unit * second, eigen.vectors.col(last));
 }
 
-LayerSpectrum by_lanczos(const RowMatrix& W, const std::function<bool()>& interrupted) {
+LayerSpectrum by_lanczos(const RowMatrix& W, Stop& stop) {
   LayerOperator H(W);
   LanczosOptions options;
   options.tolerance = 1e-13;  // close to rounding, as dense solvers are
-  options.interrupted = interrupted;
+  options.stop = &stop;
   Eigen::MatrixXd locked(H.size(), 0);
   options.locked = &locked;
   const Eigenpair first = extreme_eigenpair(H, options);
@@ -80,37 +79,30 @@ LayerSpectrum by_lanczos(const RowMatrix& W, const std::function<bool()>& interr
   return from_pairs(W, first.value, second, first.vector);
 }
 
-LayerSpectrum layer_spectrum(const RowMatrix& W, const std::function<bool()>& interrupted) {
+LayerSpectrum layer_spectrum(const RowMatrix& W, Stop& stop) {
   constexpr Eigen::Index largest_dense = 64;
-  return W.rows() + W.cols() > largest_dense ? by_lanczos(W, interrupted) : dense(W);
+  return W.rows() + W.cols() > largest_dense ? by_lanczos(W, stop) : dense(W);
 }
 
 }  // namespace
 
 std::vector<LayerSpectrum> layer_spectra(const Layout& net, const Weights& weights, Team& team,
-                                         const std::function<bool()>& interrupted) {
+                                         Stop& stop) {
   std::vector<LayerSpectrum> spectra(net.depth());
-  std::atomic<bool> stop{false};
   team.run([&](Team::Member member) {
-    // The leader alone may ask.
-    const auto stopped = [&] {
-      if (member.index == 0 && interrupted()) stop.store(true, std::memory_order_relaxed);
-      return stop.load(std::memory_order_relaxed);
-    };
-    // The leader has the last share, which is not empty.
+    // The leader alone asks whether to stop; the last share, which it has, is not empty.
     const Team::Member place{team, team.size() - 1 - member.index};
     const auto [first, last] = place.share(net.depth());
-    for (int k = first; k < last && !stopped(); ++k) {
-      spectra[k] = layer_spectrum(weights.layer(net, k + 1), stopped);
+    for (int k = first; k < last && !stop.poll(); ++k) {
+      spectra[k] = layer_spectrum(weights.layer(net, k + 1), stop);
     }
   });
   return spectra;
 }
 
-double balancedness(const Layout& net, const Weights& weights,
-                    const std::function<bool()>& interrupted) {
+double balancedness(const Layout& net, const Weights& weights, Stop& stop) {
   double largest = 0;
-  for (int k = 1; k < net.depth() && !interrupted(); ++k) {
+  for (int k = 1; k < net.depth() && !stop.poll(); ++k) {
     const RowMatrix lower = weights.layer(net, k), upper = weights.layer(net, k + 1);
     const Eigen::MatrixXd difference = upper.transpose() * upper - lower * lower.transpose();
     largest = std::max(largest, difference.norm());

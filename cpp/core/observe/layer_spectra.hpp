@@ -2,12 +2,12 @@
 #pragma once
 
 #include <cmath>
-#include <functional>
 #include <vector>
 
 #include <Eigen/Core>
 
 #include "landscape/linear.hpp"
+#include "threads/stop.hpp"
 
 namespace deeplinear {
 
@@ -17,9 +17,9 @@ struct LayerSpectrum {
   Eigen::VectorXd left, right;
 };
 
-// Layer by layer over the threads of the team; what is interrupted is not finished.
+// Layer by layer over the threads of the team; what is stopped is not finished.
 std::vector<LayerSpectrum> layer_spectra(const Layout& net, const Weights& weights, Team& team,
-                                         const std::function<bool()>& interrupted);
+                                         Stop& stop);
 
 // sigma_2 / sigma_1, zero for a layer that is zero or has one singular value
 inline double rank_one_gap(const LayerSpectrum& spectrum) {
@@ -32,7 +32,6 @@ inline double alignment(const LayerSpectrum& lower, const LayerSpectrum& upper) 
 }
 
 // max_k |W_{k+1}^T W_{k+1} - W_k W_k^T| (Frobenius), zero for a single layer
-double balancedness(const Layout& net, const Weights& weights,
-                    const std::function<bool()>& interrupted);
+double balancedness(const Layout& net, const Weights& weights, Stop& stop);
 
 }  // namespace deeplinear

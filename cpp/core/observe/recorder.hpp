@@ -2,147 +2,127 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
+#include <cstdint>
 #include <functional>
+#include <limits>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
 
-#include "hessian/extremes.hpp"
-#include "observe/layer_spectra.hpp"
-#include "run/simulate.hpp"
+#include "observe/observable.hpp"
+#include "observe/sight.hpp"
 
 namespace deeplinear {
 
-// One per team. A slot is a record of a run.
-template <class Landscape>
+// An observable and where its numbers go: an array (runs, slots, size) filled with NaN
+struct Record {
+  const Observable* observable = nullptr;
+  std::int64_t size = 1;
+  double* array = nullptr;
+};
+
+// What is recorded of every run
+struct Records {
+  std::vector<Record> list;
+  std::int64_t slots = 2;  // records of a run, its start and its end included
+  // Called with the weights (P,) of a run for every slot, on any thread; null where nobody wants it
+  std::function<void(std::int64_t run, std::int64_t slot, std::span<const double> weights)> visit;
+};
+
+// One per team
 class Recorder {
  public:
-  Recorder(const Problem& problem, const Plan& plan, const Records& records, Team& team,
-           std::function<bool()> interrupted)
+  Recorder(const Problem& problem, const Records& records, Team& team, Stop& stop, bool follows)
       : problem_(problem),
-        plan_(plan),
         records_(records),
-        team_(team),
-        interrupted_(std::move(interrupted)),
-        landscape_(problem, team) {}
-
-  // Whether something is asked for that a step does not compute on its way.
-  bool wants_probes() const {
-    return records_.any_probe() ||
-           (Landscape::by_samples && (records_.distance || records_.test_risk));
-  }
-  bool wants_test_risk() const { return records_.test_risk != nullptr; }
-
-  void write_risk(std::int64_t run, std::int64_t slot, double excess) {
-    put(records_.risk, run, slot, problem_.risk.minimum + excess);
+        sight_(problem, team, stop, follows),
+        accuracies_(records.list.size()) {
+    for (const Record& record : records.list) {
+      const bool known = record.observable->known_to_step && !problem.by_samples();
+      wants_weights_ = wants_weights_ || !(known || is(record, "risk"));
+      wants_test_risk_ = wants_test_risk_ || is(record, "test_risk");
+    }
+    wants_weights_ = wants_weights_ || records.visit;
   }
 
-  // What the risk of a linear map brings with it
-  void write_map(std::int64_t run, std::int64_t slot, double squared_distance, double test_risk) {
-    put(records_.distance, run, slot, squared_distance);
-    put(records_.test_risk, run, slot, test_risk);
+  // Whether something is asked for that a step does not compute on its way
+  bool wants_weights() const { return wants_weights_; }
+  bool wants_test_risk() const { return wants_test_risk_; }
+
+  // Of weights whose risk is known
+  void write(std::int64_t run, std::int64_t slot, const RiskValues& values) {
+    sight_.take(values);
+    for_each_record([&](std::size_t i) {
+      if (records_.list[i].observable->known_to_step) write(i, run, slot);
+    });
+  }
+  void write(std::int64_t run, std::int64_t slot, const RiskValues& values, const Weights& weights,
+             Sight::CopyWeights copy) {
+    sight_.turn_to(run, weights, std::move(copy));
+    sight_.take(values);
+    write_all(run, slot);
   }
 
-  void write_probes(std::int64_t run, std::int64_t slot, const Weights& weights) {
-    const Layout& net = problem_.net;
-    const bool eigenvalues = records_.sharpness || records_.lowest_eigenvalue;
-    if (eigenvalues || Landscape::by_samples) {
-      landscape_.evaluate(weights);
-    }
-    if constexpr (Landscape::by_samples) {
-      if (records_.distance) put(records_.distance, run, slot, landscape_.squared_distance());
-      if (records_.test_risk) put(records_.test_risk, run, slot, landscape_.test_risk());
-    }
-    if (eigenvalues) {
-      write_eigenvalue(records_.sharpness, run, slot, true);
-      write_eigenvalue(records_.lowest_eigenvalue, run, slot, false);
-      if (plan_.wide) guess_run_ = run;
-    }
-    if (records_.layer_norm || records_.rank_one_gap || records_.alignment) {
-      const auto spectra = layer_spectra(net, weights, team_, interrupted_);
-      const int depth = interrupted_() ? 0 : net.depth();  // what was cut short is not recorded
-      for (int k = 0; k < depth; ++k) {
-        put(records_.layer_norm, run, slot, spectra[k].first, k, depth);
-        put(records_.rank_one_gap, run, slot, rank_one_gap(spectra[k]), k, depth);
-        if (k + 1 < depth) {
-          put(records_.alignment, run, slot, alignment(spectra[k], spectra[k + 1]), k, depth - 1);
-        }
-      }
-    }
-    if (records_.balancedness) {
-      const double largest = balancedness(net, weights, interrupted_);
-      if (!interrupted_()) put(records_.balancedness, run, slot, largest);
-    }
-  }
-
-  // Everything at once, for weights that no step holds (dense output).
-  void write_all(std::int64_t run, std::int64_t slot, const Weights& weights) {
-    landscape_.evaluate(weights);
-    write_risk(run, slot, landscape_.excess());
-    if constexpr (!Landscape::by_samples) {
-      auto& risk = landscape_.risk();
-      write_map(run, slot, risk.squared_distance().lane(0),
-                wants_test_risk() ? risk.test_offset() + risk.test_excess().lane(0) : 0.0);
-    }
-    write_probes(run, slot, weights);
+  // Of weights that no step holds (dense output)
+  void write(std::int64_t run, std::int64_t slot, const Weights& weights, Sight::CopyWeights copy) {
+    sight_.turn_to(run, weights, std::move(copy));
+    sight_.take(sight_.risk_values(wants_test_risk_));
+    write_all(run, slot);
   }
 
   // A run that converged keeps its last values to the end.
   void carry_forward(std::int64_t run, std::int64_t from) {
-    const int depth = problem_.net.depth();
-    for (double* array : {records_.risk, records_.test_risk, records_.distance, records_.sharpness,
-                          records_.lowest_eigenvalue, records_.balancedness}) {
-      carry(array, run, from, 1);
+    for (const Record& record : records_.list) {
+      const double* last = slot_of(record, run, from);
+      for (std::int64_t slot = from + 1; slot < records_.slots; ++slot) {
+        std::copy_n(last, record.size, slot_of(record, run, slot));
+      }
     }
-    carry(records_.layer_norm, run, from, depth);
-    carry(records_.rank_one_gap, run, from, depth);
-    carry(records_.alignment, run, from, depth - 1);
   }
 
-  double largest_residual() const { return largest_residual_; }
-  std::int64_t unconverged() const { return unconverged_; }
+  // Of each record
+  const std::vector<Accuracy>& accuracies() const { return accuracies_; }
 
  private:
-  void put(double* array, std::int64_t run, std::int64_t slot, double value, int inner = 0,
-           int size = 1) {
-    if (array) array[(run * plan_.records + slot) * size + inner] = value;
+  static bool is(const Record& record, std::string_view name) {
+    return name == record.observable->name;
   }
 
-  void carry(double* array, std::int64_t run, std::int64_t from, int size) {
-    if (!array) return;
-    double* row = array + run * plan_.records * size;
-    for (std::int64_t slot = from + 1; slot < plan_.records; ++slot) {
-      std::copy_n(row + from * size, size, row + slot * size);
-    }
+  double* slot_of(const Record& record, std::int64_t run, std::int64_t slot) const {
+    return record.array + (run * records_.slots + slot) * record.size;
   }
 
-  void write_eigenvalue(double* array, std::int64_t run, std::int64_t slot, bool largest) {
-    if (!array) return;
-    LanczosOptions options;
-    options.largest = largest;
-    options.tolerance = recorded_tolerance;
-    options.interrupted = interrupted_;
-    Direction& guess = guess_[largest ? 1 : 0];
-    const bool follows = guess_run_ == run;
-    Sharpness result = extreme_eigenvalue(landscape_, options, follows ? &guess : nullptr);
-    if (interrupted_()) return;  // cut short
-    if (plan_.wide) guess = std::move(result.vector);
-    put(array, run, slot, result.value);
-    if (!result.converged) ++unconverged_;
-    if (largest && result.value != 0) {
-      largest_residual_ = std::max(largest_residual_, std::abs(result.residual / result.value));
+  template <class Body>
+  void for_each_record(Body body) {
+    for (std::size_t i = 0; i < records_.list.size(); ++i) body(i);
+  }
+
+  void write_all(std::int64_t run, std::int64_t slot) {
+    for_each_record([&](std::size_t i) { write(i, run, slot); });
+    if (!records_.visit || sight_.stop().requested()) return;
+    visited_.resize(std::size_t(problem_.net.parameters));
+    sight_.copy_weights(visited_);
+    records_.visit(run, slot, visited_);
+  }
+
+  void write(std::size_t i, std::int64_t run, std::int64_t slot) {
+    const Record& record = records_.list[i];
+    const std::span<double> out(slot_of(record, run, slot), std::size_t(record.size));
+    sight_.note_in(accuracies_[i]);
+    record.observable->write(sight_, out);
+    // What was cut short is not recorded.
+    if (!record.observable->known_to_step && sight_.stop().requested()) {
+      std::fill(out.begin(), out.end(), std::numeric_limits<double>::quiet_NaN());
     }
   }
 
   const Problem& problem_;
-  const Plan& plan_;
   const Records& records_;
-  Team& team_;
-  std::function<bool()> interrupted_;
-  Landscape landscape_;
-  // Along a run of a large network an eigenvector is the first guess of the next.
-  Direction guess_[2];
-  std::int64_t guess_run_ = -1;
-  double largest_residual_ = 0;
-  std::int64_t unconverged_ = 0;
+  Sight sight_;
+  std::vector<Accuracy> accuracies_;
+  bool wants_weights_ = false, wants_test_risk_ = false;
+  std::vector<double> visited_;
 };
 
 }  // namespace deeplinear

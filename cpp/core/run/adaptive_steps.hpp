@@ -14,8 +14,6 @@ template <class Stages>
 class AdaptiveSteps : Ensemble<Stages> {
   using Base = Ensemble<Stages>;
   using Base::lanes_;
-  using Base::plan_;
-  using Base::problem_;
   using Base::stages_;
   using typename Base::Lane;
   using typename Base::P;
@@ -26,7 +24,9 @@ class AdaptiveSteps : Ensemble<Stages> {
  public:
   template <class... Arguments>
   explicit AdaptiveSteps(const Problem& problem, const Plan& plan, Arguments&&... arguments)
-      : Base(problem, plan, tableaus::dopri5, arguments...), noise_(largest_noise(problem)) {}
+      : Base(problem, plan, tableaus::dopri5, arguments...),
+        plan_(std::get<Adaptive>(plan.steps)),
+        noise_(largest_noise(problem)) {}
 
   using Base::recorder;
 
@@ -47,7 +47,7 @@ class AdaptiveSteps : Ensemble<Stages> {
   bool start(int i) {
     const bool started = Base::start(i);
     Lane& lane = lanes_[i];
-    lane.step = started ? plan_.step[lane.run] : 0;
+    lane.step = started ? plan_.first_step[lane.run] : 0;
     // No step is short enough for an error below rounding.
     const double smallest = std::numeric_limits<Scalar>::epsilon();
     rtol_.set_lane(i, Scalar(started ? std::max(plan_.rtol[lane.run], smallest) : 1));
@@ -123,13 +123,12 @@ class AdaptiveSteps : Ensemble<Stages> {
     const double before = lane.time;
     lane.time = arrives ? plan_.time : before + h;
     ++lane.steps;
-    for (; lane.next < plan_.records - 1; ++lane.next) {
+    for (; lane.next < Base::last_slot_; ++lane.next) {
       const double time = double(lane.next) * plan_.every;
       if (time > lane.time) break;
       auto weights = dopri5_dense_weights((time - before) / (lane.time - before));
       for (double& weight : weights) weight *= -h;
-      Base::recorder_.write_all(lane.run, lane.next,
-                                Base::lane_weights_.of_lane(stages_, i, weights));
+      Base::record_between(i, lane.next, Base::lane_weights_.of_lane(stages_, i, weights));
     }
   }
 
@@ -159,7 +158,7 @@ class AdaptiveSteps : Ensemble<Stages> {
       if (fall > progress * std::abs(lane.fallen_to)) forget_rises(lane, excess);
       const Status status = Base::status_of(i, excess);
       if (status != Status::completed || !(lane.time < plan_.time)) {
-        const std::int64_t slot = lane.time < plan_.time ? lane.next : plan_.records - 1;
+        const std::int64_t slot = lane.time < plan_.time ? lane.next : Base::last_slot_;
         return end(i, Base::record(i, slot, values, status), slot);
       }
     } else if (!risen && lane.step < shortest(lane)) {
@@ -200,7 +199,7 @@ class AdaptiveSteps : Ensemble<Stages> {
   // Of the excess risk about a minimizer, by ordinary tolerances and by rounding, beside that of
   // the zero map
   static double largest_noise(const Problem& problem) {
-    const double risk = problem.risk_of_zero();
+    const double risk = risk_of_zero(problem);
     const auto rounding = double(std::numeric_limits<Scalar>::epsilon());
     return std::max(relative_noise * (risk - problem.risk.minimum), 64 * rounding * risk);
   }
@@ -208,6 +207,7 @@ class AdaptiveSteps : Ensemble<Stages> {
   static constexpr double relative_noise = 1e-6;
   static constexpr double progress = 1e-3;
 
+  const Adaptive& plan_;
   P rtol_ = zero<P>(), atol_ = zero<P>();
   const double noise_;  // 0 where there is nothing to fit
 };

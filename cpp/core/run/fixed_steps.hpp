@@ -10,8 +10,6 @@ template <class Stages>
 class FixedSteps : Ensemble<Stages> {
   using Base = Ensemble<Stages>;
   using Base::lanes_;
-  using Base::plan_;
-  using Base::problem_;
   using Base::stages_;
   using typename Base::Lane;
   using typename Base::P;
@@ -21,8 +19,8 @@ class FixedSteps : Ensemble<Stages> {
  public:
   template <class... Arguments>
   explicit FixedSteps(const Problem& problem, const Plan& plan, Arguments&&... arguments)
-      : Base(problem, plan, plan.method == Method::euler ? tableaus::euler : tableaus::rk4,
-             arguments...) {}
+      : Base(problem, plan, *std::get<Fixed>(plan.steps).method->tableau, arguments...),
+        plan_(std::get<Fixed>(plan.steps)) {}
 
   using Base::recorder;
 
@@ -57,7 +55,7 @@ class FixedSteps : Ensemble<Stages> {
  private:
   // W at the next step, after the start of this one; false where it was stopped on the way.
   bool step() {
-    if (plan_.method == Method::euler) {
+    if (stages_.tableau().stages == 1) {
       stages_.descend(Base::W(), step_);
       return true;
     }
@@ -84,7 +82,7 @@ class FixedSteps : Ensemble<Stages> {
   bool handle_events(P excess) {
     for (Lane& lane : lanes_) lane.steps += uncounted_;
     uncounted_ = 0;
-    const auto every = std::int64_t(plan_.every);
+    const std::int64_t every = plan_.every;
     const RiskValues values = Base::risk_values(excess);
     bool restarted = false;
     for (int i = 0; i < Base::lanes; ++i) {
@@ -96,7 +94,7 @@ class FixedSteps : Ensemble<Stages> {
       if (!ended && n < lane.next) continue;
       // A run that stops between two records fills the later one.
       const std::int64_t slot =
-          last ? plan_.records - 1 : (every > 0 ? (n + every - 1) / every : std::int64_t(n > 0));
+          last ? Base::last_slot_ : (every > 0 ? (n + every - 1) / every : std::int64_t(n > 0));
       const bool due = n == 0 || (every > 0 && n % every == 0);
       if (Base::has_values(status) && (due || ended)) {
         status = Base::record(i, slot, values, status);
@@ -118,7 +116,7 @@ class FixedSteps : Ensemble<Stages> {
     Lane& lane = lanes_[i];
     const std::int64_t steps = plan_.steps[lane.run];
     lane.next = steps;
-    if (const auto every = std::int64_t(plan_.every); every > 0) {
+    if (const std::int64_t every = plan_.every; every > 0) {
       lane.next = std::min(lane.next, (lane.steps / every + 1) * every);
     }
     if (lane.steps == steps - 1) {
@@ -128,6 +126,7 @@ class FixedSteps : Ensemble<Stages> {
     }
   }
 
+  const Fixed& plan_;
   P step_ = zero<P>();
   std::int64_t uncounted_ = 0;  // steps since the lanes' own counts were brought up to date
 };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <span>
 #include <type_traits>
 
 #include "landscape/linear.hpp"
@@ -33,6 +34,9 @@ class LaneWeights {
                    [i](const P& w) { return double(w.lane(i)); });
     return {lane_.data()};
   }
+  void copy(Stages&, int i, std::span<double> out) const {
+    for (std::size_t n = 0; n < out.size(); ++n) out[n] = double(W_[n].lane(i));
+  }
   // W + sum_s c_s K_s
   template <class Coefficients>
   Weights of_lane(Stages& stages, int i, const Coefficients& c) {
@@ -62,6 +66,25 @@ class LaneWeights<Stages> {
   void store(Stages& stages, int, Scalar*) { stages.settle(W_); }
 
   Weights of_lane(Stages& stages, int) { return with(stages.terms()); }
+  // As they are in memory once all that waits is added: rounded term by term
+  void copy(Stages& stages, int, std::span<double> out) const {
+    using One = Pack<Scalar, 1>;
+    const auto* W = reinterpret_cast<const Scalar*>(W_);
+    const Terms<Scalar> terms = stages.terms();
+    for (int k = 1; k <= net_.depth(); ++k) {
+      const LayerTerms<Scalar> layer = terms.of_layer(net_, k);
+      Layout::Index n = net_.weights[k];
+      for (int i = 0; i < net_.rows(k); ++i) {
+        for (int j = 0; j < net_.cols(k); ++j, ++n) {
+          One w(W[n]);
+          for (int s = 0; s < layer.count; ++s) {
+            w = fma(One(layer.v[s][j]), One(layer.coefficient[s] * layer.u[s][i]), w);
+          }
+          out[std::size_t(n)] = double(w.lane(0));
+        }
+      }
+    }
+  }
   template <class Coefficients>
   Weights of_lane(Stages& stages, int, const Coefficients& c) {
     return with(stages.terms(c));

@@ -4,21 +4,18 @@
 
 #include <algorithm>
 #include <limits>
-#include <type_traits>
 #include <vector>
 
 #include "model/out_of_range.hpp"
 #include "observe/recorder.hpp"
+#include "pointwise/loss.hpp"
 #include "run/lane_weights.hpp"
+#include "run/plan.hpp"
 #include "run/run_queue.hpp"
 #include "scheme/steps.hpp"
 #include "simd/aligned_array.hpp"
 
 namespace deeplinear {
-
-// Where what is recorded of the weights is computed
-template <class Stages>
-using LandscapeOf = std::conditional_t<Stages::by_samples, SampleLandscape, Landscape>;
 
 // What fixed and adaptive steps have in common.
 template <class Stages>
@@ -29,25 +26,23 @@ class Ensemble {
   static constexpr int lanes = P::lanes;
 
   Ensemble(const Problem& problem, const Plan& plan, const Tableau& tableau, Team& team,
-           Scalar* weights, const Records& records, Outcome& outcome, Coordination& shared,
-           bool calling_thread)
+           Scalar* weights, const Records& records, Outcome& outcome, RunQueue& queue, Stop& stop)
       : problem_(problem),
-        plan_(plan),
-        recorder_(problem, plan, records, team, [this] { return poll(); }),
+        recorder_(problem, records, team, stop, Stages::in_place),
         stages_(problem, tableau, team),
         lane_weights_(problem.net),
+        last_slot_(records.slots - 1),
+        stop_(stop),
         weights_(weights),
         outcome_(outcome),
-        shared_(shared),
-        calling_thread_(calling_thread),
-        threshold_(threshold(problem, plan)),
+        queue_(queue),
+        threshold_(threshold(problem, plan.tolerance)),
         underflows_(underflows(problem)),
         steps_between_polls_(std::max<std::int64_t>(1, 50000 / problem.net.parameters)) {}
 
   const auto& recorder() const { return recorder_; }
 
  protected:
-  using Landscape = LandscapeOf<Stages>;
   static constexpr double smallest_log_error = -9.2;  // of an error of 1e-4
 
   struct Lane {
@@ -87,7 +82,7 @@ class Ensemble {
   // Gives the lane its next run, or none; true where there was one.
   bool start(int i) {
     Lane& lane = lanes_[i] = Lane{};
-    lane.run = shared_.stopped() ? -1 : shared_.next_run();
+    lane.run = stop_.requested() ? -1 : queue_.next();
     const bool runs = lane.run >= 0;
     lane_weights_.load(i, runs ? weights_of(lane.run) : nullptr);
     running_.set_lane(i, Scalar(runs));
@@ -99,7 +94,7 @@ class Ensemble {
     lane_weights_.store(stages_, i, weights_of(lane.run));
     outcome_.status[lane.run] = status;
     outcome_.last_step[lane.run] = lane.steps;
-    shared_.advance(1 - lane.reported);
+    stop_.advance(1 - lane.reported);
   }
 
   // The status that a lane has if it stops here.
@@ -129,14 +124,24 @@ class Ensemble {
   // Returns the status that the lane has after it: none is finished whose record was cut short.
   Status record(int i, std::int64_t slot, const RiskValues& values, Status status) {
     const std::int64_t run = lanes_[i].run;
-    recorder_.write_risk(run, slot, values.excess.lane(i));
+    deeplinear::RiskValues known{values.excess.lane(i)};
     if constexpr (!Stages::by_samples) {
-      recorder_.write_map(run, slot, values.squared_distance.lane(i),
-                          stages_.test_offset() + double(values.test_excess.lane(i)));
+      known.squared_distance = values.squared_distance.lane(i);
+      known.test_risk = stages_.test_offset() + double(values.test_excess.lane(i));
     }
-    if (!recorder_.wants_probes()) return status;
-    recorder_.write_probes(run, slot, lane_weights_.of_lane(stages_, i));
-    return shared_.stopped() ? Status::unfinished : status;
+    if (!recorder_.wants_weights()) {
+      recorder_.write(run, slot, known);
+      return status;
+    }
+    recorder_.write(run, slot, known, lane_weights_.of_lane(stages_, i),
+                    [&, i](std::span<double> out) { lane_weights_.copy(stages_, i, out); });
+    return stop_.requested() ? Status::unfinished : status;
+  }
+
+  // Records weights of lane i that no step holds.
+  void record_between(int i, std::int64_t slot, const Weights& weights) {
+    recorder_.write(lanes_[i].run, slot, weights,
+                    [&](std::span<double> out) { weights.copy(problem_.net, out.data()); });
   }
 
   Mask<P> running() const { return P(Scalar(0.5)) < running_; }
@@ -145,10 +150,9 @@ class Ensemble {
   }
 
   P* W() { return lane_weights_.data(); }
-  bool poll() { return shared_.poll(calling_thread_); }
 
   // Within a step, whose stages leave the weights as they are; where one of them takes long.
-  bool stop_between_stages() { return Stages::in_place && poll(); }
+  bool stop_between_stages() { return Stages::in_place && stop_.poll(); }
 
   // Leaves the runs that have not finished where they are.
   void abandon() {
@@ -166,33 +170,34 @@ class Ensemble {
     for (Lane& lane : lanes_) {
       if (lane.run < 0) continue;
       const double done = share(lane);
-      shared_.advance(done - lane.reported);
+      stop_.advance(done - lane.reported);
       lane.reported = done;
     }
-    return poll();
+    return stop_.poll();
   }
 
   const Problem& problem_;
-  const Plan& plan_;
-  Recorder<Landscape> recorder_;
+  Recorder recorder_;
   Stages stages_;
   LaneWeights<Stages> lane_weights_;
   Lane lanes_[lanes];
+  const std::int64_t last_slot_;
+  Stop& stop_;
 
  private:
-  static Scalar threshold(const Problem& problem, const Plan& plan) {
+  static Scalar threshold(const Problem& problem, double tolerance) {
     double rounding = 0;
     if constexpr (Stages::by_samples) {
       rounding = double(std::numeric_limits<Scalar>::epsilon()) * problem.risk.minimum *
                  (8 + problem.samples.train.count() / 8);
     }
-    return plan.tolerance > rounding ? Scalar(plan.tolerance - rounding)
-                                     : -std::numeric_limits<Scalar>::infinity();
+    return tolerance > rounding ? Scalar(tolerance - rounding)
+                                : -std::numeric_limits<Scalar>::infinity();
   }
 
   // Whether the squares of these data leave nothing in the precision of the runs.
   static bool underflows(const Problem& problem) {
-    const double risk = problem.risk_of_zero();
+    const double risk = risk_of_zero(problem);
     return risk > 0 && risk < 1e8 * double(std::numeric_limits<Scalar>::min());
   }
 
@@ -201,8 +206,7 @@ class Ensemble {
   Scalar* weights_;  // (runs, P)
   P running_ = zero<P>();
   Outcome& outcome_;
-  Coordination& shared_;
-  const bool calling_thread_;
+  RunQueue& queue_;
   const Scalar threshold_;
   const bool underflows_;
   const std::int64_t steps_between_polls_;

@@ -13,6 +13,8 @@
 #include "simd/pack.hpp"
 
 namespace deeplinear {
+
+inline constexpr double log2_e = 1.4426950408889634;
 namespace detail {
 
 template <class Scalar>

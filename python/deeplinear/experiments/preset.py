@@ -191,7 +191,7 @@ class Training:
     @property
     def learning_rates(self) -> tuple[float, ...]:
         """The learning rates; none for gradient flow."""
-        if isinstance(self.dynamics, GradientFlow):
+        if not isinstance(self.dynamics, GradientDescent):
             return ()
         return tuple(np.atleast_1d(self.dynamics.learning_rate).tolist())
 

@@ -194,7 +194,7 @@ _COLUMNS = {
     "reached": "whether the excess risk at the end, and shortly before, is small",
 }
 _COORDINATES = tuple(_COLUMNS)[: list(_COLUMNS).index("status")]
-_RECORDS = {
+_RECORDS: dict[str, tuple[str, Any]] = {
     "time": ("time, or learning rate times steps", None),
     "step": ("steps of gradient descent", None),
     **RECORDABLE,

@@ -33,7 +33,7 @@ py::tuple bind_memory_bandwidth(int threads, std::int64_t bytes, int repetitions
 
 }  // namespace
 
-void register_machine(py::module_& module) {
+void register_limits(py::module_& module) {
   module.def("multiply_add_rate", &bind_multiply_add_rate, py::arg("dtype"), py::arg("threads"),
              py::arg("seconds"));
   module.def("memory_bandwidth", &bind_memory_bandwidth, py::arg("threads"), py::arg("bytes"),

@@ -1,0 +1,101 @@
+#include <cmath>
+#include <string>
+
+#include <pybind11/stl.h>
+
+#include "arrays.hpp"
+#include "bindings.hpp"
+#include "objects.hpp"
+#include "run/plan.hpp"
+#include "tables.hpp"
+
+namespace deeplinear::bindings {
+
+namespace {
+
+const Method* method_of(const std::string& name, bool adaptive) {
+  const Method& method = entry_of(methods, name, "method");
+  require(method.adaptive == adaptive, "method", "takes steps of the other kind");
+  return &method;
+}
+
+// Numbers that are positive and finite, one per run
+std::vector<double> positive_numbers(const Array<double>& array, const char* name,
+                                     py::ssize_t runs) {
+  std::vector<double> numbers = to_vector(array, name, runs);
+  for (const double number : numbers) require_positive(number, name);
+  return numbers;
+}
+
+std::vector<std::int64_t> counts(const Array<std::int64_t>& array, const char* name,
+                                 py::ssize_t runs) {
+  std::vector<std::int64_t> numbers = to_vector(array, name, runs);
+  for (const std::int64_t number : numbers) require(number >= 1, name, "is not positive");
+  return numbers;
+}
+
+template <class T>
+py::ssize_t length(const Array<T>& array, const char* name) {
+  const py::ssize_t runs = array.ndim() == 1 ? array.shape(0) : 0;
+  require(runs >= 1, name, "has no runs");
+  return runs;
+}
+
+Fixed make_fixed(const std::string& method, const Array<double>& step,
+                 const Array<double>& last_step, const Array<std::int64_t>& steps, double every) {
+  const py::ssize_t runs = length(step, "step");
+  require_non_negative(every, "every");
+  require(every < 0x1p62 && every == std::floor(every), "every", "is not whole");
+  return {.method = method_of(method, false),
+          .step = positive_numbers(step, "step", runs),
+          .last_step = positive_numbers(last_step, "last_step", runs),
+          .steps = counts(steps, "steps", runs),
+          .every = std::int64_t(every)};
+}
+
+Adaptive make_adaptive(const std::string& method, double time, double every,
+                       const Array<double>& first_step, const Array<double>& rtol,
+                       const Array<double>& atol, const Array<std::int64_t>& max_steps) {
+  const py::ssize_t runs = length(first_step, "first_step");
+  require_positive(time, "time");
+  require_non_negative(every, "every");
+  return {.method = method_of(method, true),
+          .time = time,
+          .every = every,
+          .first_step = positive_numbers(first_step, "first_step", runs),
+          .rtol = positive_numbers(rtol, "rtol", runs),
+          .atol = positive_numbers(atol, "atol", runs),
+          .max_steps = counts(max_steps, "max_steps", runs)};
+}
+
+template <class Steps>
+Plan make_plan(const Steps& steps, double tolerance, int threads) {
+  require_non_negative(tolerance, "tolerance");
+  require_threads(threads);
+  Plan plan{.steps = steps, .tolerance = tolerance, .threads = threads};
+  if constexpr (std::is_same_v<Steps, Fixed>) {
+    plan.runs = std::int64_t(steps.step.size());
+  } else {
+    plan.runs = std::int64_t(steps.first_step.size());
+  }
+  return plan;
+}
+
+}  // namespace
+
+void register_plan(py::module_& module) {
+  using Local = py::module_local;
+  py::class_<Fixed>(module, "Fixed", Local())
+      .def(py::init(&make_fixed), py::arg("method"), py::arg("step").noconvert(),
+           py::arg("last_step").noconvert(), py::arg("steps").noconvert(), py::arg("every"));
+  py::class_<Adaptive>(module, "Adaptive", Local())
+      .def(py::init(&make_adaptive), py::arg("method"), py::arg("time"), py::arg("every"),
+           py::arg("first_step").noconvert(), py::arg("rtol").noconvert(),
+           py::arg("atol").noconvert(), py::arg("max_steps").noconvert());
+  py::class_<Plan>(module, "Plan", Local())
+      .def(py::init(&make_plan<Fixed>), py::arg("steps"), py::arg("tolerance"), py::arg("threads"))
+      .def(py::init(&make_plan<Adaptive>), py::arg("steps"), py::arg("tolerance"),
+           py::arg("threads"));
+}
+
+}  // namespace deeplinear::bindings

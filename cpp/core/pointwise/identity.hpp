@@ -1,0 +1,18 @@
+// s(z) = z: the network is linear.
+#pragma once
+
+#include "simd/pack.hpp"
+
+namespace deeplinear {
+
+struct Identity {
+  static constexpr const char* name = "identity";
+
+  template <bool Curvature, class P, class Take>
+  static void apply(const P& z, Take take) {
+    using Scalar = typename P::Scalar;
+    take(z, P(Scalar(1)), zero<P>());
+  }
+};
+
+}  // namespace deeplinear

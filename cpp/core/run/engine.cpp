@@ -1,0 +1,45 @@
+#include "run/engine.hpp"
+
+#include <algorithm>
+
+#include "run/groups.hpp"
+
+namespace deeplinear {
+namespace {
+
+// Below, the weights of several runs side by side still fit a cache, where lanes are faster; and
+// layers that are hardly wider than a register give a team no work along their columns.
+bool is_wide(const Problem& problem) {
+  constexpr Layout::Index smallest = 65536, narrowest = 24;
+  const Layout& net = problem.net;
+  return net.parameters >= std::max(smallest, narrowest * net.coordinates);
+}
+
+const char* goes_through_samples(const Problem& problem) {
+  return problem.by_samples() ? "the landscape goes through the samples" : nullptr;
+}
+
+const char* nothing(const Problem&) {
+  return nullptr;
+}
+
+}  // namespace
+
+std::span<const Engine> engines() {
+  static constexpr Engine table[] = {
+      {"wide", "the threads share the layers of a run", goes_through_samples, is_wide,
+       run_wide<double>, run_wide<float>},
+      {"ensemble", "a SIMD lane per run, and groups of lanes on the threads", nothing,
+       [](const Problem&) { return true; }, run_lanes<double>, run_lanes<float>},
+  };
+  return table;
+}
+
+const Engine& preferred_engine(const Problem& problem) {
+  const auto all = engines();
+  return *std::find_if(all.begin(), all.end(), [&](const Engine& engine) {
+    return !engine.lacks(problem) && engine.prefers(problem);
+  });
+}
+
+}  // namespace deeplinear

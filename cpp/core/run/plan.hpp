@@ -1,0 +1,49 @@
+// Plan: what every run does. Outcome: what became of it.
+#pragma once
+
+#include <cstdint>
+#include <variant>
+#include <vector>
+
+#include "observe/sight.hpp"
+#include "run/status.hpp"
+#include "scheme/methods.hpp"
+
+namespace deeplinear {
+
+// Steps of a size that is given; gradient descent is Euler's method. Vectors have a number per run.
+struct Fixed {
+  const Method* method = nullptr;
+  std::vector<double> step;
+  std::vector<double> last_step;    // size of the last of them
+  std::vector<std::int64_t> steps;  // how many
+  std::int64_t every = 0;           // steps between two records, 0: start and end only
+};
+
+// Steps of a size that an error estimate decides
+struct Adaptive {
+  const Method* method = nullptr;
+  double time = 0;   // end
+  double every = 0;  // time between two records, 0: start and end only
+  std::vector<double> first_step, rtol, atol;
+  std::vector<std::int64_t> max_steps;  // how many may be tried
+};
+
+struct Plan {
+  std::variant<Fixed, Adaptive> steps;
+  std::int64_t runs = 0;
+  double tolerance = 0;  // a run stops where its excess risk is this small, 0: never
+  int threads = 1;
+
+  bool adaptive() const { return std::holds_alternative<Adaptive>(steps); }
+};
+
+struct Outcome {
+  std::vector<Status> status;              // (runs,)
+  std::vector<std::int64_t> last_step;     // (runs,) steps taken
+  std::vector<std::int32_t> out_of_range;  // (runs,) the layer where it over- or underflowed, or 0
+  std::vector<Accuracy> accuracies;        // of the records
+  bool interrupted = false;
+};
+
+}  // namespace deeplinear
