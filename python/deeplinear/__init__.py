@@ -11,13 +11,13 @@ from deeplinear._core import build_config
 if TYPE_CHECKING:
     from deeplinear import init, theory
     from deeplinear.dynamics import GradientDescent, GradientFlow
-    from deeplinear.landscape import Landscape, Sharpness
+    from deeplinear.landscape import Landscape
     from deeplinear.network import Network
     from deeplinear.options import STATUS
     from deeplinear.records import RECORDABLE
     from deeplinear.regression import Regression, gaussian_regression
     from deeplinear.simulation import Interrupted, simulate
-    from deeplinear.spectrum import SpectralDensity
+    from deeplinear.spectrum import Sharpness, SpectralDensity
     from deeplinear.sweeps import sweep
 
 __version__: str = build_config()["version"]
@@ -46,10 +46,10 @@ __all__ = [
 # asked for, so that no later call takes longer than the next. What only shows a version or a help
 # asks for none, and loads neither NumPy nor xarray.
 _MODULES = {
-    "spectrum": ("SpectralDensity",),
+    "spectrum": ("Sharpness", "SpectralDensity"),
     "dynamics": ("GradientDescent", "GradientFlow"),
     "init": (),
-    "landscape": ("Landscape", "Sharpness"),
+    "landscape": ("Landscape",),
     "network": ("Network",),
     "options": ("STATUS",),
     "records": ("RECORDABLE",),

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse.linalg import LinearOperator
 
-from deeplinear import _core
 from deeplinear._support.checks import FloatArray, real_array, refuse_masked
-
-if TYPE_CHECKING:
-    from deeplinear.hessian import Hessian
 
 __all__ = ["HessianOperator"]
 
@@ -20,20 +17,19 @@ __all__ = ["HessianOperator"]
 class HessianOperator(LinearOperator):  # type: ignore[misc]  # SciPy ships no types
     """The Hessian H of a landscape at fixed weights, of shape (P, P), real and symmetric.
 
-    Made by `Landscape.hessian_operator`. It can be pickled, with the weights.
+    Made by `Landscape.hessian_operator` from the product of H with a vector (P,). It can be pickled
+    if the product can, as that of a landscape can, with the weights.
     """
 
     # From the left, NumPy's arrays leave the product to this class.
     __array_ufunc__ = None
 
-    def __init__(self, landscape: Hessian, vector: FloatArray) -> None:
-        size = landscape.network.parameters
+    def __init__(self, product: Callable[[FloatArray], FloatArray], size: int) -> None:
         super().__init__(np.dtype(np.float64), (size, size))
-        self._landscape = landscape
-        self._vector = np.require(vector, np.float64, ("C", "ALIGNED"))
+        self._product = product
 
-    def __reduce__(self) -> tuple[type[HessianOperator], tuple[Hessian, FloatArray]]:
-        return type(self), (self._landscape, self._vector)
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self._product, self.shape[0])
 
     # SciPy's own uncover masked entries before it calls _matvec.
     def dot(self, x: Any) -> Any:
@@ -77,10 +73,7 @@ class HessianOperator(LinearOperator):  # type: ignore[misc]  # SciPy ships no t
         array = real_array("x", "x must be an array of numbers", x)
         with np.errstate(all="ignore"):  # a long double beyond float64 becomes inf
             direction = np.require(array.reshape(-1), np.float64, ("C", "ALIGNED"))
-        landscape = self._landscape
-        return _core.hessian_vector_product(
-            landscape._problem, self._vector, direction, landscape.threads
-        )
+        return self._product(direction)
 
     def _rmatvec(self, x: npt.NDArray[np.number]) -> npt.NDArray[np.number]:
         return self._matvec(x)

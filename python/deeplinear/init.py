@@ -129,13 +129,7 @@ def fill(law: Initialization, network: Network, seed: int, vector: FloatArray) -
         law._fill(network, seed, vector)
         return
     name = f"the return value of {type(law).__name__}.sample"
-    weights = network.flatten(law.sample(network, seed), name, copy=False)
-    if weights.ndim != 1:
-        raise ValueError(
-            f"{name} must be the weights of one run, without leading axes; "
-            f"got leading axes {weights.shape[:-1]}."
-        )
-    vector[:] = weights
+    vector[:] = network._gather_one(law.sample(network, seed), name)
 
 
 class _Scaled(_FromNormals):

@@ -113,9 +113,9 @@ def _decompose(X: FloatArray, y: FloatArray) -> Modes:
 def _precise(X: FloatArray, y: FloatArray, start: FloatArray, rounding: float) -> Modes:
     """Decompose data in twice the digits, from the vectors of the shorter side in float64.
 
-    The minimizer needs left singular vectors that are orthogonal to 1e-14, and no more. So k of
-    them leave up to ``1e-28 k^2 / 2 mean(y^2)`` of y in the least risk of data of which they span
-    all.
+    The minimizer needs left singular vectors that are orthogonal to 1e-14, and no more. What k of
+    them leave of y's part in their span makes the least risk too large by ``1e-28 k^2 / 2
+    mean(y^2)`` at most.
     """
     n, d = X.shape
     # powers of two, which round nothing

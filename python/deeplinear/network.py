@@ -227,6 +227,23 @@ class Network:
             self._refuse(given, name)
         return vector, False
 
+    def _gather_one(
+        self,
+        weights: Iterable[npt.ArrayLike],
+        name: str,
+        *,
+        finite: bool = True,
+        threads: int | None = None,
+    ) -> FloatArray:
+        """As `_gather`, of weights that have no leading axes."""
+        vector, _ = self._gather(weights, name, finite=finite, threads=threads)
+        if vector.ndim != 1:
+            raise ValueError(
+                f"{name} must be of one network, without leading axes; "
+                f"got leading axes {vector.shape[:-1]}."
+            )
+        return vector
+
     def _vector_of(self, given: list[npt.ArrayLike]) -> FloatArray | None:
         """Return the float64 vector (P,) that the layers are views of, or None."""
         first = given[0]

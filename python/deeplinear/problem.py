@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from deeplinear import _core
-from deeplinear._support.checks import FloatArray
+from deeplinear._support.checks import FloatArray, describe
 from deeplinear.network import Network
 from deeplinear.regression import Regression
 
-__all__ = ["core_problem"]
+__all__ = ["core_problem", "goes_through_samples"]
 
 #: The largest condition number of C up to which the excess risk in float32 is computed from the
 #: distance to the minimizer: a relative error of eps times it, 1e-4, is left there. Nor may C leave
 #: its range.
 _WELL_CONDITIONED_IN_FLOAT32 = 1e3
+
+
+def goes_through_samples(network: Network, samples: object, loss: str) -> bool:
+    """Say whether the risk is a mean over the samples, where it may be a function of the map."""
+    if samples is not None and not isinstance(samples, (bool, np.bool_)):
+        raise TypeError(f"samples must be True, False or None; got {describe(samples)}.")
+    if samples is None or samples:
+        return bool(samples) or not network.linear or loss != "squared"
+    if not network.linear:
+        raise ValueError(
+            "samples must be True or None for a network that is not linear; got False."
+        )
+    if loss != "squared":
+        raise ValueError(
+            f"samples must be True or None for another loss than 'squared'; got loss {loss!r}."
+        )
+    return False
 
 
 def core_problem(

@@ -1,12 +1,14 @@
-"""An estimate of the density of the Hessian's eigenvalues."""
+"""What is found of the Hessian's spectrum: an extreme eigenvalue, or the density of all."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from deeplinear import _core
 from deeplinear._support.checks import (
     LARGEST_COUNT,
     FloatArray,
@@ -14,8 +16,61 @@ from deeplinear._support.checks import (
     non_negative_integer,
     positive,
 )
+from deeplinear._support.memory import require_memory
+from deeplinear.network import Network
 
-__all__ = ["SpectralDensity"]
+__all__ = ["Sharpness", "SpectralDensity"]
+
+
+@dataclass(frozen=True)
+class Sharpness:
+    """An extreme eigenvalue of the Hessian, with what is known of its accuracy.
+
+    Attributes
+    ----------
+    value : float
+        The eigenvalue, in units of risk per squared weight.
+    residual : float
+        ``|H x - value x|`` of the unit vector x: an eigenvalue lies within it of `value`. What
+        Lanczos knows of it, exact up to rounding; where that counts, from a product of its own.
+    products : int
+        Hessian products that it took.
+    converged : bool
+        Whether the residual met the tolerance.
+    vector : list of L ndarray, shapes (d_k, d_{k-1})
+        The eigenvector x, of norm one over all layers. Of a linear network it takes memory beside
+        the weights only once it is asked for.
+    """
+
+    value: float
+    residual: float
+    products: int
+    converged: bool
+    _network: Network = field(repr=False, compare=False)
+    _direction: _core.Direction = field(repr=False, compare=False)
+
+    @cached_property
+    def vector(self) -> list[FloatArray]:  # noqa: D102  (documented above)
+        require_memory("an eigenvector", self._network, self._network.parameters)
+        return self._network.unflatten(self._direction.expand(self._network.widths))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # As arrays: the core's class bears the name of the SIMD level that was loaded.
+        known = (self.value, self.residual, self.products, self.converged, self._network)
+        return _restored, (*known, self._direction.__getstate__())
+
+
+def _restored(
+    value: float,
+    residual: float,
+    products: int,
+    converged: bool,
+    network: Network,
+    state: tuple[FloatArray, ...],
+) -> Sharpness:
+    direction = _core.Direction.__new__(_core.Direction)
+    direction.__setstate__(state)
+    return Sharpness(value, residual, products, converged, network, direction)
 
 
 @dataclass(frozen=True, eq=False)

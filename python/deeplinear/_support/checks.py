@@ -257,6 +257,13 @@ def non_negative_integer(name: str, value: object, most: int | None = None) -> i
     return _integer(f"{name} must be a non-negative integer", value, 0, most)
 
 
+def number_of_threads(threads: object) -> int:
+    """Check a number of threads; None stands for as many as there are processors."""
+    if threads is None:
+        return _core.build_config()["threads"]
+    return min(positive_integer("threads", threads, None), 1024)
+
+
 def one_of(name: str, value: object, choices: Sequence[str]) -> str:
     """Take one of the names in `choices`."""
     names = [repr(choice) for choice in choices]
