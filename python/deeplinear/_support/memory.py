@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from deeplinear.network import Network
-
-_CGROUP = Path("/sys/fs/cgroup")
+_PROC = Path("/proc")
+_GROUPS = Path("/sys/fs/cgroup")
+# of the second and the first version: the limit, what is used, and of that what can be given back
+_GROUP_FILES = {
+    "": ("memory.max", "memory.current", "inactive_file"),
+    "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
+_NO_LIMIT = 2.0**60  # the first version writes 2^63 less a page
 _LINE = 64  # bytes of a cache
 _ALWAYS_THERE = 1 << 13  # bytes; to ask the system takes longer than to fill them
 
@@ -38,34 +43,99 @@ def aligned_copy(array: npt.NDArray[Any], dtype: npt.DTypeLike = np.float64) -> 
 
 def available_memory() -> float:
     """Return the bytes that this process can still take; infinite where the system doesn't say."""
-    return min(_free_in_machine(), _free_in_group())
+    return max(0.0, min(_free_in_machine(), _free_in_groups(), _free_in_limits()))
 
 
 def _free_in_machine() -> float:
+    """Return what can be had without swapping: by psutil, or from where it reads it on Linux."""
+    if (known := _psutil()) is not None:
+        return float(known.virtual_memory().available)
+    return 1024.0 * float(_fields(_PROC / "meminfo").get("MemAvailable:", "inf"))
+
+
+@cache
+def _psutil() -> Any:
     try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        import psutil
+    except ImportError:  # which takes as long every time
+        return None
+    return psutil
+
+
+def _free_in_groups() -> float:
+    """Return the least that the process's control group and those above it leave.
+
+    Their caches can be given back. psutil knows nothing of groups.
+    """
+    return min((_free_in_group(*group) for group in _limited_groups()), default=float("inf"))
+
+
+@cache
+def _limited_groups() -> list[tuple[Path, str]]:
+    """Return the groups that have a limit, and their controllers: looked for once."""
+    found = []
+    for line in _lines(_PROC / "self/cgroup"):
+        _, controllers, path = line.split(":", 2)
+        if controllers not in _GROUP_FILES:
+            continue
+        # A container may be shown its group's path outside, where it is the root inside.
+        names = [name for name in path.split("/") if name not in ("", "..")]
+        groups = (_GROUPS.joinpath(controllers, *names[:i]) for i in range(len(names) + 1))
+        found += [(g, controllers) for g in groups if _free_in_group(g, controllers) < _NO_LIMIT]
+    return found
+
+
+def _free_in_group(group: Path, controllers: str) -> float:
+    limit, used, inactive = _GROUP_FILES[controllers]
+    try:
+        most, taken = (float((group / name).read_text(encoding="ascii")) for name in (limit, used))
+    except (OSError, ValueError):  # no such group, or "max"
+        return float("inf")
+    return most - taken + float(_fields(group / "memory.stat").get(inactive, "0"))
+
+
+def _free_in_limits() -> float:
+    """Return what `resource.setrlimit`, or ``ulimit``, leaves of addresses and of data, on Linux.
+
+    From the standard library, as psutil has no more of it.
+    """
+    taken = [int(pages) for line in _lines(_PROC / "self/statm") for pages in line.split()]
+    if not taken:
+        return float("inf")
+    import resource
+
+    free = float("inf")
+    for kind, pages in ((resource.RLIMIT_AS, taken[0]), (resource.RLIMIT_DATA, taken[5])):
+        limit = resource.getrlimit(kind)[0]
+        if limit != resource.RLIM_INFINITY:
+            free = min(free, float(limit - pages * resource.getpagesize()))
+    return free
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8").splitlines()
     except OSError:
-        return float("inf")
-    fields = dict(line.split(":", 1) for line in lines if ":" in line)
-    free = fields.get("MemAvailable")
-    return float("inf") if free is None else 1024.0 * int(free.split()[0])
+        return []
 
 
-def _free_in_group() -> float:
-    """Return what the limit of the process's control group leaves; its caches can be given back."""
-    try:
-        limit = (_CGROUP / "memory.max").read_text(encoding="ascii").strip()
-        used = int((_CGROUP / "memory.current").read_text(encoding="ascii"))
-        lines = (_CGROUP / "memory.stat").read_text(encoding="ascii").splitlines()
-    except (OSError, ValueError):
-        return float("inf")
-    if limit == "max":
-        return float("inf")
-    inactive = dict(line.split() for line in lines).get("inactive_file", "0")
-    return int(limit) - used + float(inactive)
+def _fields(file: Path) -> dict[str, str]:
+    """Read lines of a name and a number, and perhaps a unit."""
+    return dict(line.split()[:2] for line in _lines(file))
 
 
-def require_memory(what: str, network: Network, numbers: float, itemsize: int = 8) -> None:
+class _Sized(Protocol):
+    """What the sentence of a refusal says of a network."""
+
+    @property
+    def widths(self) -> tuple[int, ...]: ...
+    @property
+    def depth(self) -> int: ...
+    @property
+    def parameters(self) -> int: ...
+
+
+def require_memory(what: str, network: _Sized, numbers: float, itemsize: int = 8) -> None:
     """Refuse work that cannot fit.
 
     Parameters
