@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from deeplinear.options import STATUS
     from deeplinear.records import RECORDABLE
     from deeplinear.regression import Regression, gaussian_regression
+    from deeplinear.runs import sweep_runs
     from deeplinear.simulation import Interrupted, simulate
     from deeplinear.spectrum import Sharpness, SpectralDensity
     from deeplinear.sweeps import sweep
@@ -39,6 +40,7 @@ __all__ = [
     "init",
     "simulate",
     "sweep",
+    "sweep_runs",
     "theory",
 ]
 
@@ -54,6 +56,7 @@ _MODULES = {
     "options": ("STATUS",),
     "records": ("RECORDABLE",),
     "regression": ("Regression", "gaussian_regression"),
+    "runs": ("sweep_runs",),
     "simulation": ("Interrupted", "simulate"),
     "sweeps": ("sweep",),
     "theory": (),

@@ -14,7 +14,7 @@ from deeplinear._support.checks import FloatArray, describe, one_of, positive_in
 from deeplinear.landscape import Landscape
 from deeplinear.network import Network
 
-__all__ = ["RECORDABLE", "Observers", "Record", "Recording", "check_record"]
+__all__ = ["RECORDABLE", "TAKEN", "Observers", "Record", "Recording", "check_record"]
 
 _OBSERVABLES = _core.observables()
 
@@ -150,7 +150,7 @@ def check_record(landscape: Landscape, record: object) -> Recording:
 
 
 #: What results name beside records.
-_TAKEN = {
+TAKEN = {
     *("run", "step", "time", "layer", "pair", "input", "parameter", "value", "eigenvalue", "seed"),
     *("weights", "status", "last_step", "out_of_range_layer", "network", "engine"),
     *("recorded_weights", *RECORDABLE),
@@ -163,7 +163,7 @@ def _name_of(function: Any) -> str:
         raise ValueError(
             f"record must hold functions that have a name, which results take; got {name!r}."
         )
-    if name in _TAKEN:
+    if name in TAKEN:
         raise ValueError(
             f"record must hold functions with names of their own; {name!r} is taken in results."
         )

@@ -100,13 +100,13 @@ def test_the_runs_of_several_tries_are_those_of_one_to_the_bit(preset, shares, t
 def test_runs_inside_a_block_are_not_run_again(monkeypatch):
     part = whole(ONE_DEPTH).isel(run=[0, 4, 17, 19])
     asked: list[dict[str, float]] = []
-    run_cells = reproduce.run_cells
+    sweep_runs = dl.sweep_runs
 
-    def note(landscape, init, dynamics, cells, *rest):
-        asked.extend(cells)
-        return run_cells(landscape, init, dynamics, cells, *rest)
+    def note(*arguments, runs, **options):
+        asked.extend(runs)
+        return sweep_runs(*arguments, runs=runs, **options)
 
-    monkeypatch.setattr(reproduce, "run_cells", note)
+    monkeypatch.setattr(dl, "sweep_runs", note)
     dataset = reproduce.run(ONE_DEPTH, progress=False, resume=part)
     assert len(asked) == ONE_DEPTH.runs - 4
     assert_same_bits(dataset, whole(ONE_DEPTH))
@@ -117,18 +117,18 @@ def test_runs_inside_a_block_are_not_run_again(monkeypatch):
 
 def test_eigenvalues_that_did_not_converge_count_once(monkeypatch, tmp_path):
     """Also those of runs that had not finished, which the core counts too."""
-    run_cells = reproduce.run_cells
+    sweep_runs = dl.sweep_runs
 
-    def one_per_run(*arguments):
+    def one_per_run(*arguments, runs, **options):
         try:
-            dataset = run_cells(*arguments)
+            dataset = sweep_runs(*arguments, runs=runs, **options)
         except dl.Interrupted as reason:
-            reason.dataset["sharpness"].attrs["unconverged"] = len(arguments[3])
+            reason.dataset["sharpness"].attrs["unconverged"] = len(runs)
             raise
-        dataset["sharpness"].attrs["unconverged"] = len(arguments[3])
+        dataset["sharpness"].attrs["unconverged"] = len(runs)
         return dataset
 
-    monkeypatch.setattr(reproduce, "run_cells", one_per_run)
+    monkeypatch.setattr(dl, "sweep_runs", one_per_run)
     undisturbed = reproduce.run(ONE_DEPTH, progress=False)
     assert undisturbed["sharpness"].attrs["unconverged"] == ONE_DEPTH.runs
     resume, counts = None, [0]

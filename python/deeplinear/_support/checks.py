@@ -355,13 +355,14 @@ def sequence_fields(configuration: object) -> dict[str, tuple[Any, ...]]:
     names = [field.name for field in fields(configuration) if field.init]
     values = {name: getattr(configuration, name) for name in names}
     return {
-        name: scalar_or_sequence(name, value, _number_or_text)
+        name: scalar_or_sequence(name, value, number_or_text)
         for name, value in values.items()
         if is_sequence(value)
     }
 
 
-def _number_or_text(name: str, value: object) -> Any:
+def number_or_text(name: str, value: object) -> Any:
+    """Take a number or a text, which can label a dimension."""
     takes = f"{name} must be a number or a text, since it labels a dimension"
     entry = _scalar(takes, value)
     if not isinstance(entry, (bool, int, float, str)):

@@ -10,10 +10,10 @@ from typing import Any
 import numpy.typing as npt
 import xarray as xr
 
+import deeplinear as dl
 from deeplinear import _core
 from deeplinear._support.checks import instance_of
 from deeplinear._support.progress import Update, progress_bar
-from deeplinear.dynamics import GradientDescent
 from deeplinear.experiments.partials import Earlier, Key, grid, key_of
 from deeplinear.experiments.preset import Preset, Problem, check_seed
 from deeplinear.experiments.results import (
@@ -38,10 +38,8 @@ from deeplinear.experiments.table import (
     rows_of,
 )
 from deeplinear.experiments.toml import to_toml
-from deeplinear.landscape import Landscape
-from deeplinear.options import check_dtype, check_options
+from deeplinear.options import check_dtype
 from deeplinear.simulation import Interrupted
-from deeplinear.sweeps import run_cells
 
 __all__ = [
     "REACHED",
@@ -245,14 +243,12 @@ def _train(
     training, every = block.training, block.training.every
     if every is None and training.steps is not None:
         every = max(1, training.steps - SETTLED_FOR)
-    dynamics = training.dynamics
-    if isinstance(dynamics, GradientDescent):
-        dynamics = GradientDescent(training.learning_rates)  # a dimension, also of one rate
     network = preset.network.network(preset.data.d, block.depth, preset.seed)
-    landscape = Landscape(network, block.regression)
-    options = check_options(
-        landscape,
-        dynamics,
+    return dl.sweep_runs(
+        dl.Landscape(network, block.regression),
+        preset.law(training),
+        training.dynamics,
+        runs=cells,
         steps=training.steps,
         time=training.time,
         record=preset.record,
@@ -260,9 +256,8 @@ def _train(
         tolerance=training.tolerance,
         dtype=dtype,
         threads=threads,
-        engine="auto",
+        progress=progress,
     )
-    return run_cells(landscape, preset.law(training), dynamics, cells, options, progress)
 
 
 def _settings(preset: Preset, text: str, threads: int | None, dtype: str) -> dict[str, Any]:

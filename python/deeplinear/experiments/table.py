@@ -202,7 +202,7 @@ _RECORDS: dict[str, tuple[str, Any]] = {
 
 
 def rows_of(preset: Preset, block: Block, dataset: xr.Dataset) -> Rows:
-    """Take the runs of a block out of what `deeplinear.sweeps.run_cells` returned for it."""
+    """Take the runs of a block out of what `deeplinear.sweep_runs` returned for it."""
     training, axis = block.training, "step" if "step" in dataset.coords else "time"
     runs = dataset.sizes["run"]
 

@@ -1,0 +1,220 @@
+"""Runs of a list: each is the simulation of its settings and seed, to the bit."""
+
+from __future__ import annotations
+
+import doctest
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+import deeplinear as dl
+from deeplinear import runs as module
+
+NETWORK = dl.Network((3, 3, 1))
+LANDSCAPE = dl.Landscape(NETWORK, dl.gaussian_regression(n=12, d=3, noise=1.0, seed=1))
+RECORD = ("risk", "sharpness", "layer_norm")
+LAW = dl.init.Gaussian(0.5)
+DESCENT = dl.GradientDescent(0.01)
+LIST = {
+    "scale": [0.3, 0.6, 0.3, 0.3],
+    "learning_rate": [0.1, 0.02, 0.1, 0.05],
+    "seed": [7, 7, 0, 7],
+}
+
+
+def sweep_runs(runs: Any, law: Any = LAW, dynamics: Any = DESCENT, **options: Any) -> xr.Dataset:
+    arguments = {"steps": 9, "record": RECORD, "progress": False} | options
+    return dl.sweep_runs(LANDSCAPE, law, dynamics, runs=runs, **arguments)
+
+
+def check(runs: dict[str, Any], law: Any, dynamics: Any, **options: Any) -> xr.Dataset:
+    """The coordinates of every run, and all else that it has."""
+    dataset = sweep_runs(runs, law, dynamics, **options)
+    assert dataset["run"].values.tolist() == list(range(len(runs["seed"])))
+    for name, values in runs.items():
+        assert dataset[name].dims == ("run",)
+        assert dataset[name].values.tolist() == list(values)
+    for i, seed in enumerate(runs["seed"]):
+        own = {name: values[i] for name, values in runs.items() if name != "seed"}
+        laws, rules = (
+            replace(owner, **{name: x for name, x in own.items() if hasattr(owner, name)})
+            for owner in (law, dynamics)
+        )
+        alone = dl.simulate(
+            LANDSCAPE,
+            laws.sample(NETWORK, seed),
+            rules,
+            **({"steps": 9, "record": RECORD, "every": None} | options),
+        ).isel(run=0)
+        for name in (*RECORD, "weights", "status", "last_step"):
+            np.testing.assert_array_equal(dataset[name][i], alone[name], err_msg=name)
+    return dataset
+
+
+def test_each_run_is_its_simulation() -> None:
+    """Not all combinations, one seed several times, in no order."""
+    dataset = check(LIST, LAW, DESCENT)
+    assert dataset["risk"].dims == ("run", "step")
+    assert dataset.attrs["initialization"] == "Gaussian(scale=0.5)"
+    assert "learning_rate" not in dataset.attrs
+
+
+def test_flows_of_several_methods() -> None:
+    runs = {
+        "method": ["rk4", "dopri5", "euler", "rk4"],
+        "step": [0.1, 0.2, 0.1, 0.05],
+        "rtol": [1e-6, 1e-4, 1e-6, 1e-6],
+        "seed": [1, 2, 3, 4],
+    }
+    check(runs, dl.init.Residual(0.5), dl.GradientFlow(), steps=None, time=1.0)
+    with pytest.raises(ValueError, match="every must be None where method has 'dopri5' beside"):
+        sweep_runs(runs, LAW, dl.GradientFlow(), steps=None, time=1.0, every=1)
+    alike = {"method": ["dopri5", "dopri5"], "seed": [0, 1]}
+    flow = sweep_runs(alike, LAW, dl.GradientFlow(), steps=None, time=1.0, every=0.5)
+    assert flow["time"].values.tolist() == [0, 0.5, 1]
+
+
+def test_lists_of_any_form() -> None:
+    expected = sweep_runs(LIST)
+    rows = [dict(zip(LIST, values, strict=True)) for values in zip(*LIST.values(), strict=True)]
+    shuffled = [dict(reversed(row.items())) for row in rows[1:]]
+    for runs in (
+        rows,
+        (rows[0], *shuffled),
+        {name: np.array(values) for name, values in LIST.items()},
+        pd.DataFrame(LIST),
+        pd.DataFrame(LIST, index=[5, 5, 1, 0]),
+        xr.Dataset({name: ("run", values) for name, values in LIST.items()}),
+        {name: expected[name] for name in LIST},
+        LIST | {"seed": ["7", "7", "0", "7"]},
+    ):
+        xr.testing.assert_identical(sweep_runs(runs), expected)
+
+
+def test_fields_that_hold_a_sequence_or_one_value() -> None:
+    """What `init` and `dynamics` hold of a name that the runs have does not matter."""
+    held = sweep_runs(LIST, dl.init.Gaussian([0.3, 0.6]), dl.GradientDescent([1.0]))
+    xr.testing.assert_identical(held.drop_attrs(), sweep_runs(LIST).drop_attrs())
+    assert held.attrs["initialization"] == "Gaussian(scale=(0.3, 0.6))"
+
+
+def test_a_sweep_is_its_runs() -> None:
+    law, dynamics = dl.init.Gaussian([0.3, 0.6]), dl.GradientDescent([0.1, 0.02, 0.05])
+    options: dict[str, Any] = {"steps": 9, "record": RECORD, "progress": False}
+    swept = dl.sweep(LANDSCAPE, law, dynamics, seeds=[2**63, 4], **options)
+    names = ["scale", "learning_rate", "seed"]
+    stacked = swept.stack(run=names, create_index=False).transpose("run", ...)
+    listed = sweep_runs({name: stacked[name] for name in names}, law, dynamics)
+    assert listed["seed"].values.tolist() == [str(2**63), "4"] * 6
+    for name in (*RECORD, "weights", "status", "out_of_range_layer"):
+        np.testing.assert_array_equal(listed[name], stacked[name], err_msg=name)
+    assert listed.attrs == swept.attrs
+
+
+@dataclass(frozen=True)
+class Shifted(dl.init.Initialization):
+    """Its seed and its step are its own, whatever runs have."""
+
+    shift: float
+    seed: int = 3
+    step: float = 0.25
+
+    def __post_init__(self) -> None:
+        assert isinstance(self.shift, float)
+
+    def sample(self, network: dl.Network, seed: int) -> Any:
+        layers = dl.init.Gaussian(self.step).sample(network, self.seed + seed)
+        return [layer + self.shift for layer in layers]
+
+
+def test_a_law_whose_fields_are_called_like_others() -> None:
+    runs = {"step": [0.1, 0.2], "shift": [0.0, 0.5], "seed": [0, 1]}
+    dataset = sweep_runs(runs, Shifted(1.0), dl.GradientFlow("rk4"), steps=None, time=1.0)
+    for i, (step, shift, seed) in enumerate(zip(*runs.values(), strict=True)):
+        weights = Shifted(shift).sample(NETWORK, int(seed))
+        alone = dl.simulate(LANDSCAPE, weights, dl.GradientFlow("rk4", step=step), time=1.0)
+        np.testing.assert_array_equal(dataset["weights"][i], alone["weights"][0])
+    with pytest.raises(ValueError, match="runs must hold 'seed' and fields of init and dynamics"):
+        sweep_runs({"step": [0.1], "seed": [0]}, Shifted(1.0))
+
+
+def test_runs_that_are_stopped_keep_their_coordinates() -> None:
+    """All of one method, and few of the other; they alternate."""
+
+    def stop(share: float) -> None:
+        if share > 0.6:
+            raise KeyboardInterrupt
+
+    runs = {"method": ["dopri5", "rk4"] * 200, "seed": range(400)}
+    flow, options = dl.GradientFlow(step=1e-3), {"steps": None, "time": 2000.0, "record": "risk"}
+    with pytest.raises(dl.Interrupted) as caught:
+        sweep_runs(runs, LAW, flow, threads=1, progress=stop, **options)
+    kept = caught.value.dataset
+    numbers = kept["run"].values.tolist()
+    assert set(range(0, 400, 2)) <= set(numbers)
+    assert len(numbers) == len(set(numbers)) < 400
+    np.testing.assert_array_equal(kept["seed"], kept["run"])
+    np.testing.assert_array_equal(kept["method"] == "rk4", kept["run"] % 2 == 1)
+
+
+@pytest.mark.parametrize(
+    ("runs", "error", "message"),
+    [
+        (3, TypeError, "runs must be a mapping of names to sequences, or a sequence of mappings, "
+         "one per run; got 3."),
+        ("seed", TypeError, "runs must be a mapping of names to sequences, or a sequence of "
+         "mappings, one per run; got 'seed'."),
+        ([], ValueError, "runs must hold at least one run; got none."),
+        ({"seed": []}, ValueError, "runs must hold at least one run; got none."),
+        ({}, ValueError, "runs must hold 'seed'; got nothing."),
+        ({"scale": [0.1]}, ValueError, "runs must hold 'seed'; got 'scale'."),
+        ({"seed": 3}, TypeError, "runs['seed'] must be a sequence, of one value per run; got 3."),
+        ({"seed": "12"}, TypeError, "runs['seed'] must be a sequence, of one value per run; got "
+         "'12'."),
+        ({"seed": [0, 1], "scale": [0.1]}, ValueError, "runs must hold one value per run of every "
+         "name; got 2 of 'seed', 1 of 'scale'."),
+        ({"seed": [0, -1]}, ValueError, "runs['seed'][1] must be a non-negative integer; got -1."),
+        ({"seed": [0.5]}, TypeError, "runs['seed'][0] must be a non-negative integer; got 0.5."),
+        ({"seed": np.ma.masked_equal([0, 1], 1)}, ValueError, "runs['seed'] is masked at index "
+         "(1,); fill or drop the masked entries."),
+        ([{"seed": 0}, 1], TypeError, "runs[1] must be a mapping of names to values; got 1."),
+        ([{"seed": 0}, {"seed": 1, "scale": 2}], ValueError, "runs[1] must hold what runs[0] "
+         "holds, 'seed'; got 'seed', 'scale'."),
+        ({"seed": [0], "rate": [1]}, ValueError, "runs must hold 'seed' and fields of init and "
+         "dynamics, which are learning_rate, scale; got 'rate'."),
+        ({"seed": [0], "step": [1]}, ValueError, "runs must hold 'seed' and fields of init and "
+         "dynamics, which are learning_rate, scale; got 'step'."),
+        ({"seed": [0], "scale": [-1]}, ValueError, "scale must be a positive finite number; got "
+         "-1."),
+        ({"seed": [0, 1], "learning_rate": [1, 0]}, ValueError, "learning_rate[1] must be a "
+         "positive finite number; got 0."),
+        ({"seed": [0], "scale": [[1]]}, TypeError, "runs['scale'][0] must be a number or a text, "
+         "since it labels a dimension; got list of length 1."),
+    ],
+)  # fmt: skip
+def test_bad_runs(runs: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=f"^{re.escape(message)}$"):
+        sweep_runs(runs)
+
+
+def test_bad_arguments() -> None:
+    with pytest.raises(ValueError, match="runs must hold 'scale', of which init or dynamics holds"):
+        sweep_runs({"seed": [0]}, dl.init.Gaussian([0.1, 0.2]))
+    one: dict[str, Any] = {"seed": [0], "scale": [0.1]}
+    for arguments, message in (
+        ((LANDSCAPE, 1, DESCENT), "init must be of type Initialization; got 1."),
+        ((LANDSCAPE, LAW, 1), "dynamics must be .*; got 1."),
+        ((1, LAW, DESCENT), "landscape must be of type Landscape; got 1."),
+    ):
+        with pytest.raises(TypeError, match=f"^{message}$"):
+            dl.sweep_runs(*arguments, runs=one, steps=1)  # type: ignore[arg-type]
+
+
+def test_the_example() -> None:
+    assert doctest.testmod(module).attempted >= 4
+    assert doctest.testmod(module).failed == 0
