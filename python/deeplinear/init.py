@@ -1,37 +1,46 @@
 """Laws of the initial weights.
 
 A field that takes a number also takes a sequence of them, which a sweep turns into a dimension; to
-`sample`, the field must hold one number. A law of your own is a subclass of `Initialization`.
+`sample`, the field must hold one number. A law of your own is a subclass of `Initialization`, and
+weights of your own are the starts of `FromWeights`.
 
-The laws of this module draw from one stream that the seed alone decides: standard normal numbers,
-layers first to last, each row by row. So the same seed at two scales gives the same normal draws,
-and a run does not depend on the runs around it. The stream is a child of the seed's
+The other laws draw from one stream that the seed alone decides: standard normal numbers, layers
+first to last, each row by row. So the same seed at two scales gives the same normal draws, and a
+run does not depend on the runs around it. The stream is a child of the seed's
 (`numpy.random.SeedSequence` with ``spawn_key=(0,)``): weights and data of the same seed are
 independent.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NoReturn
 
 import numpy as np
+import numpy.typing as npt
 
 from deeplinear._support.checks import (
     FloatArray,
     Numbers,
+    describe,
+    finite_array,
     instance_of,
     non_negative,
     non_negative_integer,
     positive,
+    read_only,
     scalar_or_sequence,
     single,
 )
-from deeplinear._support.memory import aligned_empty, require_memory
+from deeplinear._support.memory import aligned_copy, aligned_empty, require_free, require_memory
 from deeplinear.network import Network
 
-__all__ = ["Gaussian", "Identity", "Initialization", "Orthogonal", "Residual"]
+__all__ = ["FromWeights", "Gaussian", "Identity", "Initialization", "Orthogonal", "Residual"]
 
 
 class Initialization(ABC):
@@ -220,3 +229,151 @@ def _orthonormal(N: FloatArray) -> FloatArray:
     Q, R = np.linalg.qr(N)
     # N = Q R is unique, and Q follows the Haar law, once diag(R) > 0
     return Q * np.where(np.diagonal(R) < 0, -1.0, 1.0)
+
+
+class FromWeights(Initialization):
+    """Weights that are given: of several starts, seed s takes start s; one start is every seed's.
+
+    Parameters
+    ----------
+    weights : sequence of L array_like, or one array of shape (starts, P) or (P,)
+        The layers, of shapes (starts, d_k, d_{k-1}), or (d_k, d_{k-1}) of one start; or what
+        `Network.flatten` makes of them, as are the ``weights`` of an earlier result. They are
+        copied.
+
+    Attributes
+    ----------
+    starts : int
+        How many starts there are, so that ``seeds=law.starts`` takes each once.
+
+    Raises
+    ------
+    TypeError
+        If `weights` are not arrays of real numbers.
+    ValueError
+        If a shape is not as above, or an entry is not finite.
+    MemoryError
+        If a copy does not fit the memory.
+
+    Notes
+    -----
+    Two are equal if their weights are, bit by bit; results name them by the first digits of their
+    SHA-256. The files of experiments hold numbers and names, and no such weights.
+
+    Examples
+    --------
+    >>> network = Network((2, 1))
+    >>> law = FromWeights([[[[1.0, 2.0]], [[3.0, 4.0]]]])
+    >>> law.starts, law.sample(network, 1)
+    (2, [array([[3., 4.]])])
+    """
+
+    starts: int
+    _vectors: FloatArray  # (starts, P)
+    _shapes: tuple[tuple[int, ...], ...] | None  # of the layers; None where vectors were given
+
+    def __init__(self, weights: Iterable[npt.ArrayLike] | npt.ArrayLike) -> None:
+        layers = _given_layers(weights)
+        size = sum(layer.size for layer in layers)
+        require_free("weights must fit the memory", "a copy of them", float(size))
+        shapes = None if layers[0].ndim < 3 else tuple(layer.shape[1:] for layer in layers)
+        rows = [layer.reshape(len(layer), -1) for layer in layers]
+        vectors = read_only(rows[0] if len(rows) == 1 else np.concatenate(rows, axis=1))
+        self.__dict__.update(starts=len(vectors), _vectors=vectors, _shapes=shapes)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"a FromWeights does not change; make a new one to set {name}.")
+
+    def sample(self, network: Network, seed: int) -> list[FloatArray]:  # noqa: D102  (inherited)
+        self._check(instance_of("network", network, Network))
+        number = non_negative_integer("seed", seed)
+        if number >= self.starts > 1:
+            raise ValueError(
+                f"seed must be below the number of starts, {self.starts}; got {describe(seed)}."
+            )
+        require_memory("weights", network, network.parameters)
+        return network.unflatten(aligned_copy(self._vectors[number if self.starts > 1 else 0]))
+
+    def _check(self, network: Network) -> None:
+        """Refuse a network of other shapes."""
+        if self._shapes is None:
+            if network.parameters != self._vectors.shape[1]:
+                raise ValueError(
+                    f"network must have as many parameters as the weights, "
+                    f"{self._vectors.shape[1]}; got {network.parameters}."
+                )
+            return
+        if network.depth != len(self._shapes):
+            raise ValueError(
+                f"network must have as many layers as the weights, {len(self._shapes)}; "
+                f"got {network.depth}."
+            )
+        for k, (own, shape) in enumerate(zip(network.shapes, self._shapes, strict=True), 1):
+            if own != shape:
+                raise ValueError(
+                    f"network must have layers of the shapes of the weights, which is {shape} for "
+                    f"layer {k}; got {own}."
+                )
+
+    @cached_property
+    def _digest(self) -> str:
+        return hashlib.sha256(self._vectors.data).hexdigest()
+
+    def _key(self) -> tuple[object, ...]:
+        return self._vectors.shape, self._shapes, self._digest
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, FromWeights):
+            return NotImplemented
+        return self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __reduce__(self) -> tuple[object, ...]:
+        if self._shapes is None:
+            return type(self), (self._vectors,)
+        ends = np.cumsum([math.prod(shape) for shape in self._shapes])
+        parts = np.split(self._vectors, ends[:-1], axis=1)
+        layers = zip(parts, self._shapes, strict=True)
+        return type(self), ([part.reshape(self.starts, *shape) for part, shape in layers],)
+
+    def __repr__(self) -> str:
+        parameters = self._vectors.shape[1]
+        return (
+            f"FromWeights(starts={self.starts}, parameters={parameters}, "
+            f"sha256={self._digest[:12]!r})"
+        )
+
+
+def _given_layers(weights: Any) -> list[FloatArray]:
+    """Return layers (starts, d_k, d_{k-1}), or alone an array of vectors (starts, P)."""
+    takes = (
+        "weights must be a sequence of arrays, one per layer, or an array of shape (starts, P) or "
+        "(P,)"
+    )
+    ndim, dims = getattr(weights, "ndim", None), tuple(getattr(weights, "dims", ()))
+    if "parameter" in dims and (dims[-1] != "parameter" or len(dims) > 2):
+        raise ValueError(
+            "weights must have the dimension 'parameter' last, after one of starts at most, as "
+            f"stack and transpose make it; got {dims}."
+        )
+    if ndim in (1, 2):
+        return [np.atleast_2d(finite_array("weights", weights, None, "(starts, P) or (P,)"))]
+    if isinstance(weights, (str, bytes)) or not isinstance(weights, Iterable) or ndim == 0:
+        raise TypeError(f"{takes}; got {describe(weights)}.")
+    layers: list[FloatArray] = []
+    for k, value in enumerate(weights):
+        shape = f"(starts, d_{k + 1}, d_{k}) or (d_{k + 1}, d_{k})"
+        layer = finite_array(f"weights[{k}]", value, None, shape)
+        if layer.ndim not in (2, 3):
+            raise ValueError(f"weights[{k}] must have shape {shape}; got shape {layer.shape}.")
+        layers.append(layer)
+        if layer.shape[:-2] != layers[0].shape[:-2]:
+            raise ValueError(
+                f"weights[{k}] must have the leading axes of weights[0], {layers[0].shape[:-2]}; "
+                f"got shape {layer.shape}."
+            )
+    if not layers:
+        raise ValueError(f"{takes}; got an empty one.")
+    return [layer.reshape(-1, *layer.shape[-2:]) for layer in layers]
