@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from deeplinear import __version__
+from deeplinear._core import build_config
 
 __all__ = ["Sink", "is_terminal", "print_version", "say", "standard_streams", "unwritten"]
 
@@ -33,7 +33,7 @@ def say(sentence: str) -> None:
 
 def print_version() -> None:
     """Print the version of the package."""
-    print(f"deeplinear {__version__}")
+    print(f"deeplinear {build_config()['version']}")
 
 
 class Sink(io.RawIOBase):
