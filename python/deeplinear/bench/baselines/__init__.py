@@ -103,6 +103,31 @@ def processors() -> int:
 NUMBA, JAX, DIFFRAX = ("numba",), ("jax",), ("jax", "diffrax")
 EIGSH, TORCH, TORCH_EIGSH, JAX_EIGSH = ("scipy",), ("torch",), ("torch", "scipy"), ("jax", "scipy")
 
+
+def _jax_runs(module: str, function: str) -> dict[str, Technique]:
+    """All runs at once, as JAX trains them."""
+    return {
+        "JAX, vmap + scan": Technique(module, function, JAX),
+        "JAX, vmap + scan, sharded over cores": Technique(module, function, JAX, {"shard": True}),
+        "JAX, vmap + unrolled, sharded over cores": Technique(
+            module, function, JAX, {"shard": True, "unroll": True}
+        ),
+    }
+
+
+def _torch_eigsh(**options: Any) -> dict[str, Technique]:
+    """Autograd's Hessian products of one thread; the graph is made once for each, or once."""
+
+    def technique(keep_graph: bool) -> Technique:
+        settings = {"keep_graph": keep_graph, "threads": 1, **options}
+        return Technique("torch_eigsh", "sharpness", TORCH_EIGSH, settings)
+
+    return {
+        "PyTorch + eigsh": technique(False),
+        "PyTorch + eigsh, graph kept": technique(True),
+    }
+
+
 GRADIENT_DESCENT = {
     "NumPy, runs last": Technique("numpy_runs_last", "gradient_descent"),
     "Numba, plain loops": Technique("numba_runs", "gradient_descent", NUMBA),
@@ -110,27 +135,13 @@ GRADIENT_DESCENT = {
         "numba_runs", "gradient_descent", NUMBA, {"fixed": True}
     ),
     "Numba, loops over lanes": Technique("numba_lanes", "gradient_descent", NUMBA),
-    "JAX, vmap + scan": Technique("jax_chain", "gradient_descent", JAX),
+    **_jax_runs("jax_chain", "gradient_descent"),
     "JAX, vmap + scan, autodiff": Technique(
         "jax_chain", "gradient_descent", JAX, {"autodiff": True}
     ),
-    "JAX, vmap + scan, sharded over cores": Technique(
-        "jax_chain", "gradient_descent", JAX, {"shard": True}
-    ),
-    "JAX, vmap + unrolled, sharded over cores": Technique(
-        "jax_chain", "gradient_descent", JAX, {"shard": True, "unroll": True}
-    ),
 }
 
-RUNGE_KUTTA = {
-    "JAX, vmap + scan": Technique("jax_chain", "runge_kutta", JAX),
-    "JAX, vmap + scan, sharded over cores": Technique(
-        "jax_chain", "runge_kutta", JAX, {"shard": True}
-    ),
-    "JAX, vmap + unrolled, sharded over cores": Technique(
-        "jax_chain", "runge_kutta", JAX, {"shard": True, "unroll": True}
-    ),
-}
+RUNGE_KUTTA = _jax_runs("jax_chain", "runge_kutta")
 
 ADAPTIVE_FLOW = {
     "diffrax, Dopri5": Technique("diffrax_flow", "adaptive_flow", DIFFRAX),
@@ -145,13 +156,7 @@ GELU_GRADIENT_DESCENT = {
     "Numba, loops over samples, exp written out": Technique(
         "numba_gelu_samples", "gradient_descent", NUMBA, {"written_exp": True}
     ),
-    "JAX, vmap + scan": Technique("jax_gelu", "gradient_descent", JAX),
-    "JAX, vmap + scan, sharded over cores": Technique(
-        "jax_gelu", "gradient_descent", JAX, {"shard": True}
-    ),
-    "JAX, vmap + unrolled, sharded over cores": Technique(
-        "jax_gelu", "gradient_descent", JAX, {"shard": True, "unroll": True}
-    ),
+    **_jax_runs("jax_gelu", "gradient_descent"),
     "JAX, vmap + unrolled, sharded over cores, blocks of runs, own GELU": Technique(
         "jax_gelu",
         "gradient_descent",
@@ -161,22 +166,12 @@ GELU_GRADIENT_DESCENT = {
 }
 
 SHARPNESS = {
-    "PyTorch + eigsh": Technique(
-        "torch_eigsh", "sharpness", TORCH_EIGSH, {"keep_graph": False, "threads": 1}
-    ),
-    "PyTorch + eigsh, graph kept": Technique(
-        "torch_eigsh", "sharpness", TORCH_EIGSH, {"keep_graph": True, "threads": 1}
-    ),
+    **_torch_eigsh(),
     "NumPy, dense eigvalsh": Technique("numpy_dense", "sharpness", ("threadpoolctl",)),
 }
 
 GELU_SHARPNESS = {
-    "PyTorch + eigsh": Technique(
-        "torch_eigsh", "sharpness", TORCH_EIGSH, {"keep_graph": False, "gelu": True, "threads": 1}
-    ),
-    "PyTorch + eigsh, graph kept": Technique(
-        "torch_eigsh", "sharpness", TORCH_EIGSH, {"keep_graph": True, "gelu": True, "threads": 1}
-    ),
+    **_torch_eigsh(gelu=True),
     "JAX + eigsh": Technique("jax_eigsh", "sharpness", JAX_EIGSH, {"gelu": True}),
 }
 
