@@ -19,7 +19,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,7 @@ from deeplinear._support.checks import (
     scalar_or_sequence,
     single,
 )
+from deeplinear._support.frozen import Comparable
 from deeplinear._support.memory import aligned_copy, aligned_empty, require_free, require_memory
 from deeplinear.network import Network
 
@@ -231,7 +232,7 @@ def _orthonormal(N: FloatArray) -> FloatArray:
     return Q * np.where(np.diagonal(R) < 0, -1.0, 1.0)
 
 
-class FromWeights(Initialization):
+class FromWeights(Comparable, Initialization):
     """Weights that are given: of several starts, seed s takes start s; one start is every seed's.
 
     Parameters
@@ -281,9 +282,6 @@ class FromWeights(Initialization):
         vectors = read_only(rows[0] if len(rows) == 1 else np.concatenate(rows, axis=1))
         self.__dict__.update(starts=len(vectors), _vectors=vectors, _shapes=shapes)
 
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"a FromWeights does not change; make a new one to set {name}.")
-
     def sample(self, network: Network, seed: int) -> list[FloatArray]:  # noqa: D102  (inherited)
         self._check(instance_of("network", network, Network))
         number = non_negative_integer("seed", seed)
@@ -321,14 +319,6 @@ class FromWeights(Initialization):
 
     def _key(self) -> tuple[object, ...]:
         return self._vectors.shape, self._shapes, self._digest
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, FromWeights):
-            return NotImplemented
-        return self._key() == other._key()
-
-    def __hash__(self) -> int:
-        return hash(self._key())
 
     def __reduce__(self) -> tuple[object, ...]:
         if self._shapes is None:

@@ -21,13 +21,14 @@ from deeplinear._support.checks import (
     real_array,
     refuse_masked,
 )
+from deeplinear._support.frozen import Comparable
 from deeplinear._support.memory import aligned_copy, aligned_empty, require_memory
 
 ACTIVATIONS = tuple(_core.activations())
 _LARGEST_WIDTH = 2**31 - 1  # what the core counts to
 
 
-class Network:
+class Network(Comparable):
     """A deep network ``x -> p^T W_L s(W_{L-1} s(... s(W_1 x)))`` with one output.
 
     With the identity as activation s it is the linear network ``x -> p^T W_L ... W_1 x``. The last
@@ -137,22 +138,11 @@ class Network:
             readout_vector=read_only(np.ones(1)) if vector is None else vector,
         )
 
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"a Network does not change; make a new one to set {name}.")
-
     def __reduce__(self) -> tuple[object, ...]:
         return Network, (self.widths, self.readout, self.activation)
 
     def _key(self) -> tuple[object, ...]:
         return self.widths, self.activation, tuple(self.readout_vector.tolist())
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Network):
-            return NotImplemented
-        return self._key() == other._key()
-
-    def __hash__(self) -> int:
-        return hash(self._key())
 
     def __repr__(self) -> str:
         readout = None if self.readout is None else self.readout.tolist()

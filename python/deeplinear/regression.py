@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
-from typing import NoReturn
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +17,11 @@ from deeplinear._support.checks import (
     positive_integer,
     read_only,
 )
+from deeplinear._support.frozen import Frozen
 from deeplinear._support.memory import require_free
 from deeplinear.least_squares import WELL_CONDITIONED, Modes, modes
+
+T = TypeVar("T")
 
 # Squares and quotients of data within these magnitudes neither overflow nor underflow.
 _SMALLEST, _LARGEST = 1e-60, 1e60
@@ -42,7 +46,7 @@ def _data(names: tuple[str, str], X: object, y: object) -> tuple[FloatArray, Flo
     return read_only(inputs), read_only(targets)
 
 
-class Regression:
+class Regression(Frozen):
     """A linear least-squares problem, ``R(w) = |y - X w|^2 / n`` (the mean, no factor 1/2).
 
     Parameters
@@ -108,9 +112,6 @@ class Regression:
                 f"X_test must have as many columns as X, {self.d}; got shape {test_inputs.shape}."
             )
         self.__dict__.update(X_test=test_inputs, y_test=test_targets)
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"a Regression does not change; make a new one to set {name}.")
 
     def __reduce__(self) -> tuple[object, ...]:
         return Regression, (self.X, self.y, self.X_test, self.y_test)
@@ -217,39 +218,32 @@ class Regression:
         """
         return self._condition > WELL_CONDITIONED
 
+    def _of_test_data(self, compute: Callable[[FloatArray, FloatArray], T]) -> T | None:
+        if self.X_test is None or self.y_test is None:
+            return None
+        with np.errstate(over="ignore", under="ignore"):
+            return compute(self.X_test, self.y_test)
+
     @cached_property
-    @np.errstate(over="ignore", under="ignore")
     def test_covariance(self) -> FloatArray | None:
         """``C_test``, the covariance of the test inputs, shape (d, d); None without test data."""
-        if self.X_test is None:
-            return None
-        return read_only(self.X_test.T @ self.X_test / len(self.X_test))
+        return self._of_test_data(lambda X, y: read_only(X.T @ X / len(X)))
 
     @cached_property
-    @np.errstate(over="ignore", under="ignore")
     def test_cross_covariance(self) -> FloatArray | None:
         """``b_test = X_test^T y_test / m``, shape (d,); None without test data."""
-        if self.X_test is None or self.y_test is None:
-            return None
-        return read_only(self.X_test.T @ self.y_test / len(self.X_test))
+        return self._of_test_data(lambda X, y: read_only(X.T @ y / len(X)))
 
     @cached_property
-    @np.errstate(over="ignore", under="ignore")
     def test_risk_at_minimizer(self) -> float | None:
         """Mean squared error of the minimizer on the test data; None without test data."""
-        if self.X_test is None or self.y_test is None:
-            return None
-        return float(np.mean((self.y_test - self.X_test @ self.minimizer) ** 2))
+        return self._of_test_data(lambda X, y: float(np.mean((y - X @ self.minimizer) ** 2)))
 
     @cached_property
-    @np.errstate(over="ignore", under="ignore")
     def test_gradient_half(self) -> FloatArray | None:
         """``C_test w* - b_test``, half the test risk's gradient at ``w*``, shape (d,), or None."""
-        if self.X_test is None or self.y_test is None:
-            return None
         # from the residual: C_test w* - b_test would cancel
-        residual = self.X_test @ self.minimizer - self.y_test
-        return read_only(self.X_test.T @ residual / len(self.X_test))
+        return self._of_test_data(lambda X, y: read_only(X.T @ (X @ self.minimizer - y) / len(X)))
 
     def _maps(self, w: npt.ArrayLike) -> FloatArray:
         """Check end-to-end maps, (..., d)."""

@@ -103,10 +103,8 @@ def sharpness_upper_bound(regression: Regression, depth: int) -> float:
 
     Parameters
     ----------
-    regression : Regression
-        The data.
-    depth : int
-        The number L of layers, at least 1.
+    regression, depth
+        As of `sharpness_lower_bound`.
 
     Returns
     -------
@@ -127,10 +125,8 @@ def aligned_sharpness(regression: Regression, depth: int) -> float:
 
     Parameters
     ----------
-    regression : Regression
-        The data.
-    depth : int
-        The number L of layers, at least 1.
+    regression, depth
+        As of `sharpness_lower_bound`.
 
     Returns
     -------
@@ -159,10 +155,8 @@ def small_scale_sharpness_bound(regression: Regression, depth: int) -> float:
 
     Parameters
     ----------
-    regression : Regression
-        The data.
-    depth : int
-        The number L of layers, at least 1.
+    regression, depth
+        As of `sharpness_lower_bound`.
 
     Returns
     -------
@@ -181,10 +175,8 @@ def critical_learning_rate(regression: Regression, depth: int) -> float:
 
     Parameters
     ----------
-    regression : Regression
-        The data.
-    depth : int
-        The number L of layers, at least 1.
+    regression, depth
+        As of `sharpness_lower_bound`.
 
     Returns
     -------

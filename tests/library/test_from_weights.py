@@ -179,7 +179,7 @@ def test_they_compare_by_their_bits(given: Any) -> None:
          "it; got ('parameter', 'run')."),
     ],
 )  # fmt: skip
-def test_bad_weights(given: Any, error: type[Exception], message: str) -> None:
+def test_starts_that_are_no_weights(given: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=f"^{re.escape(message)}$"):
         FromWeights(given)
 
@@ -223,7 +223,7 @@ def test_no_file_of_an_experiment_holds_them() -> None:
         to_toml(preset)
 
 
-def test_the_example() -> None:
+def test_the_example_of_from_weights() -> None:
     finder = doctest.DocTestFinder()
     for test in finder.find(FromWeights, "FromWeights", globs=vars(init).copy()):
         assert doctest.DocTestRunner().run(test).failed == 0

@@ -103,7 +103,7 @@ def test_fields_that_hold_a_sequence_or_one_value() -> None:
     assert held.attrs["initialization"] == "Gaussian(scale=(0.3, 0.6))"
 
 
-def test_a_sweep_is_its_runs() -> None:
+def test_a_sweep_is_a_grid_of_runs() -> None:
     law, dynamics = dl.init.Gaussian([0.3, 0.6]), dl.GradientDescent([0.1, 0.02, 0.05])
     options: dict[str, Any] = {"steps": 9, "record": RECORD, "progress": False}
     swept = dl.sweep(LANDSCAPE, law, dynamics, seeds=[2**63, 4], **options)
@@ -215,6 +215,6 @@ def test_bad_arguments() -> None:
             dl.sweep_runs(*arguments, runs=one, steps=1)  # type: ignore[arg-type]
 
 
-def test_the_example() -> None:
+def test_the_example_of_sweep_runs() -> None:
     assert doctest.testmod(module).attempted >= 4
     assert doctest.testmod(module).failed == 0

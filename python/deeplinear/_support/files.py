@@ -125,10 +125,8 @@ def writable_directory(name: str, value: str | os.PathLike[str]) -> Path:
 
     Parameters
     ----------
-    name : str
-        The argument's name, for the error.
-    value : path-like
-        The directory.
+    name, value
+        As of `user_path`.
 
     Raises
     ------
@@ -153,10 +151,8 @@ def writable_file(name: str, value: str | os.PathLike[str]) -> Path:
 
     Parameters
     ----------
-    name : str
-        The argument's name, for the error.
-    value : path-like
-        The file; it need not be there.
+    name, value
+        As of `user_path`; the file need not be there.
 
     Raises
     ------
@@ -177,10 +173,8 @@ def file_name(name: str, value: object) -> str:
 
     Parameters
     ----------
-    name : str
-        The argument's name, for the error.
-    value : str
-        The file's name.
+    name, value
+        The argument's name, for the error, and what it got.
 
     Raises
     ------
