@@ -178,6 +178,28 @@ def _sweep(world: World, threads: int) -> Call:
     return call
 
 
+def _listed(world: World) -> dict[str, Any]:
+    """Right arguments of `sweep_runs`, whose runs take in turns what a sweep combines."""
+    arguments = _run(world, swept=True)
+    scales, seeds = np.ravel(arguments["scale"]), arguments.pop("seeds")
+    numbers = [*range(seeds)] if isinstance(seeds, int) else seeds
+    columns = {"seed": [*numbers, 7], "scale": np.resize(scales, len(numbers) + 1).tolist()}
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return arguments | {"runs": random.Random(world.setting["seed"]).choice((columns, rows))}
+
+
+def _sweep_runs(world: World, threads: int) -> Call:
+    def call(**arguments: Any) -> Any:
+        dynamics, init = _dynamics(arguments), dl.init.Gaussian(arguments.pop("scale"))
+        return dl.sweep_runs(world.landscape(), init, dynamics, threads=threads, **arguments)
+
+    return call
+
+
+def _from_weights(**arguments: Any) -> Any:
+    return dl.init.FromWeights(arguments["weights"]).sample(arguments["network"], arguments["seed"])
+
+
 ENTRIES: dict[str, Entry] = {
     "Regression": Entry(
         lambda world: dict(world.data), lambda world, threads: dl.Regression, weight=3
@@ -251,6 +273,11 @@ ENTRIES: dict[str, Entry] = {
     "Residual": _law(dl.init.Residual, scale=0.5),
     "Orthogonal": _law(dl.init.Orthogonal, scale=0.5),
     "Identity": _law(dl.init.Identity),
+    "FromWeights": Entry(
+        lambda world: {"weights": world.weights(3), "network": world.network, "seed": 2},
+        lambda world, threads: _from_weights,
+        shape=lambda world: world.network.shapes,
+    ),
     "GradientDescent": Entry(
         lambda world: {"learning_rate": 0.1}, lambda world, threads: dl.GradientDescent
     ),
@@ -276,4 +303,5 @@ ENTRIES: dict[str, Entry] = {
     },
     "simulate": Entry(lambda world: _run(world, swept=False), _simulate, threads=True, weight=8),
     "sweep": Entry(lambda world: _run(world, swept=True), _sweep, threads=True, weight=6),
+    "sweep_runs": Entry(_listed, _sweep_runs, threads=True, weight=4),
 }
