@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import doctest
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, make_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -213,6 +213,35 @@ def test_bad_arguments() -> None:
     ):
         with pytest.raises(TypeError, match=f"^{message}$"):
             dl.sweep_runs(*arguments, runs=one, steps=1)  # type: ignore[arg-type]
+
+
+def test_functions_that_are_called_like_what_is_swept() -> None:
+    def scale(weights: Any) -> float:
+        return float(weights[0][0, 0])
+
+    dataset = sweep_runs({"seed": [0, 1]}, record=(scale, "risk"))
+    starts = [LAW.sample(NETWORK, seed)[0][0, 0] for seed in (0, 1)]
+    assert dataset["scale"].isel(step=0).values.tolist() == starts
+    message = "record must hold functions with names of their own; 'scale' is swept."
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        sweep_runs(LIST, record=scale)
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        dl.sweep(LANDSCAPE, dl.init.Gaussian([0.1]), DESCENT, seeds=1, steps=1, record=scale)
+
+
+@pytest.mark.parametrize(
+    "name", ["value", "input", "eigenvalue", "recorded_weights", "gauss_newton"]
+)
+def test_fields_that_are_called_like_dimensions(name: str) -> None:
+    law: Any = make_dataclass(
+        "Law",
+        [(name, Any)],
+        bases=(dl.init.Initialization,),
+        frozen=True,
+        namespace={"sample": lambda self, network, seed: LAW.sample(network, seed)},
+    )
+    with pytest.raises(ValueError, match=f"^init must not sweep a field of the name '{name}'"):
+        sweep_runs({"seed": [0], name: [1.0]}, law([1.0, 2.0]))
 
 
 def test_the_example_of_sweep_runs() -> None:
