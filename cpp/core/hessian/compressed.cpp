@@ -18,11 +18,11 @@ void CompressedDirection::expand(const Layout& net, double* V) const {
   Layout::Index at = 0;
   for (int k = 1; k <= net.depth(); ++k) {
     const int rows = net.rows(k), cols = net.cols(k);
-    Eigen::Map<RowMatrix> Vk(V + net.weights[k], rows, cols);
-    const auto alpha = coordinates.segment(at, rows);
-    const auto beta = coordinates.segment(at + rows, cols);
-    Vk.noalias() = alpha * vhat.segment(net.vectors[k - 1], cols).transpose();
-    Vk.noalias() += uhat.segment(net.vectors[k], rows) * beta.transpose();
+    const double *alpha = coordinates.data() + at, *beta = alpha + rows;
+    LayerDyads<double> Vk;
+    Vk.add(1, alpha, vhat.data() + net.vectors[k - 1]);
+    Vk.add(1, uhat.data() + net.vectors[k], beta);
+    Vk.write_to(rows, cols, V + net.weights[k]);
     at += rows + cols;
   }
 }

@@ -22,7 +22,7 @@ class SampleLandscape {
   // Of one thread, whatever the team
   SampleLandscape(const Problem& problem, Team&);
 
-  // The weights must outlive what is asked for next; no terms wait to be added to them.
+  // The weights must outlive what is asked for next; no dyads wait to be added to them.
   void evaluate(const Weights& W);
 
   const Problem& problem() const { return problem_; }

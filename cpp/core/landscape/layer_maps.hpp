@@ -26,7 +26,7 @@ inline void for_each_map(Landscape& landscape, RowMatrix B, Body body) {
     if (!body(k, static_cast<const RowMatrix&>(F)) || k == net.depth()) return;
     const int rows = net.rows(k), cols = net.cols(k);
     const Eigen::Map<const RowMatrix> layer(W.values + net.weights[k], rows, cols);
-    const LayerTerms<double> terms = W.terms.of_layer(net, k);
+    const LayerDyads<double> dyads = W.dyads.layer(net, k);
     RowMatrix above(rows, F.cols());
     landscape.chain().team().run([&](Team::Member member) {
       const auto [begin, end] = member.share(rows, rows_at_once);
@@ -36,9 +36,9 @@ inline void for_each_map(Landscape& landscape, RowMatrix B, Body body) {
       }
     });
     using ConstVector = Eigen::Map<const Eigen::VectorXd>;
-    for (int s = 0; s < terms.count; ++s) {
-      const Eigen::RowVectorXd row = ConstVector(terms.v[s], cols).transpose() * F;
-      above.noalias() += terms.coefficient[s] * ConstVector(terms.u[s], rows) * row;
+    for (int s = 0; s < dyads.count; ++s) {
+      const Eigen::RowVectorXd row = ConstVector(dyads.v[s], cols).transpose() * F;
+      above.noalias() += dyads.coefficient[s] * ConstVector(dyads.u[s], rows) * row;
     }
     F.swap(above);
   }

@@ -5,21 +5,10 @@
 
 namespace deeplinear {
 
-RowMatrix Weights::layer(const Layout& net, int k) const {
-  RowMatrix W = Eigen::Map<const RowMatrix>(values + net.weights[k], net.rows(k), net.cols(k));
-  const LayerTerms<double> layer = terms.of_layer(net, k);
-  using ConstVector = Eigen::Map<const Eigen::VectorXd>;
-  for (int s = 0; s < layer.count; ++s) {
-    W.noalias() += layer.coefficient[s] * ConstVector(layer.u[s], net.rows(k)) *
-                   ConstVector(layer.v[s], net.cols(k)).transpose();
-  }
-  return W;
-}
-
-void Weights::copy(const Layout& net, double* out) const {
-  for (int k = 1; k <= net.depth(); ++k) {
-    Eigen::Map<RowMatrix>(out + net.weights[k], net.rows(k), net.cols(k)) = layer(net, k);
-  }
+RowMatrix dense_layer(const Layout& net, const Weights& W, int k) {
+  RowMatrix layer(net.rows(k), net.cols(k));
+  W.copy_layer(net, k, layer.data());
+  return layer;
 }
 
 void Landscape::evaluate(const Weights& W) {
@@ -36,12 +25,9 @@ bool Landscape::finite() const {
 }
 
 void Landscape::gradient(double* out) {
-  chain_.for_each_layer([&](int k) {
-    double* entry = out + net_.weights[k];
-    for (int i = 0; i < net_.rows(k); ++i) {
-      for (int j = 0; j < net_.cols(k); ++j) *entry++ = u(k)[i] * v(k - 1)[j];
-    }
-  });
+  Dyads<double> K;
+  K.add(1, u_.data(), v_.data());
+  write(K, out);
 }
 
 // (H V)_k = du_k v_{k-1}^T + u_k dv_{k-1}^T, where
@@ -63,16 +49,15 @@ void Landscape::hessian_vector_product(const double* V, double* out) {
   pull(du.data(), adds(below));
   multiply_covariance(du.data(), dv.data());
   push(dv.data(), adds(above));
-  chain_.for_each_layer([&](int k) {
-    double* entry = out + net_.weights[k];
-    const double* left = du.data() + net_.vectors[k];
-    const double* right = dv.data() + net_.vectors[k - 1];
-    for (int i = 0; i < net_.rows(k); ++i) {
-      for (int j = 0; j < net_.cols(k); ++j) {
-        *entry++ = left[i] * v(k - 1)[j] + u(k)[i] * right[j];
-      }
-    }
-  });
+  Dyads<double> product;
+  product.add(1, du.data(), v_.data());
+  product.add(1, u_.data(), dv.data());
+  write(product, out);
+}
+
+void Landscape::write(const Dyads<double>& D, double* out) {
+  chain_.for_each_layer(
+      [&](int k) { D.layer(net_, k).write_to(net_.rows(k), net_.cols(k), out + net_.weights[k]); });
 }
 
 }  // namespace deeplinear

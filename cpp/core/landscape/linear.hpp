@@ -7,6 +7,7 @@
 #include <Eigen/Core>
 
 #include "model/problem.hpp"
+#include "model/weights.hpp"
 #include "risk/quadratic.hpp"
 #include "simd/aligned_array.hpp"
 #include "wide/chain.hpp"
@@ -15,17 +16,8 @@ namespace deeplinear {
 
 using RowMatrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-// Weights (P,) in memory, and the rank-one terms that are to be added to them
-struct Weights {
-  const double* values = nullptr;
-  Terms<double> terms = {};
-
-  // W_k in memory of its own
-  RowMatrix layer(const Layout& net, int k) const;
-
-  // All of them, (P,)
-  void copy(const Layout& net, double* out) const;
-};
+// W_k in memory of its own
+RowMatrix dense_layer(const Layout& net, const Weights& W, int k);
 
 // The chain u, v at weights that must outlive it, and what follows from it.
 class Landscape {
@@ -60,11 +52,11 @@ class Landscape {
 
   template <class Source = NoSource>
   void pull(double* u, Source source = {}) {
-    chain_.pull(W_.values, W_.terms, u, source);
+    chain_.pull(W_.values, W_.dyads, u, source);
   }
   template <class Source = NoSource>
   void push(double* v, Source source = {}) {
-    chain_.push(W_.values, W_.terms, v, source);
+    chain_.push(W_.values, W_.dyads, v, source);
   }
 
   // y = 2 C x, x and y (d,)
@@ -80,6 +72,9 @@ class Landscape {
   void hessian_vector_product(const double* V, double* out);
 
  private:
+  // out = D, out (P,)
+  void write(const Dyads<double>& D, double* out);
+
   static Pack<double, 1>* number(AlignedVector<double>& x) {
     return reinterpret_cast<Pack<double, 1>*>(x.data());
   }

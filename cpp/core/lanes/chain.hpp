@@ -9,37 +9,18 @@
 #pragma once
 
 #include "lanes/products.hpp"
-#include "model/layout.hpp"
+#include "model/dyads.hpp"
 
 namespace deeplinear {
 
 static_assert(Layout::largest_square <= largest_narrow);
-
-// The rank-one terms c_s u^s_k (v^s_{k-1})^T that a stage adds to the weights, s < count.
-template <class P>
-struct Corrections {
-  static constexpr int capacity = largest_narrow;
-  int count = 0;
-  P coefficient[capacity];
-  const P* u[capacity];
-  const P* v[capacity];
-
-  // Leaves what lies beyond count alone: a pull without corrections need not clear it.
-  Corrections() {}
-
-  void add(P c, const P* u_, const P* v_) {
-    coefficient[count] = c;
-    u[count] = u_;
-    v[count++] = v_;
-  }
-};
 
 namespace detail {
 
 // pull through the layers of a square segment; the vector stays in registers from layer to layer.
 template <int D, class P>
 inline void pull_square(const Layout& net, Layout::Segment segment, const P* W, P* u,
-                        const Corrections<P>& terms) {
+                        const Dyads<P>& dyads) {
   P x[D], y[D];
   const P* w = W + net.weights[segment.last];
   Layout::Index at = net.vectors[segment.last];
@@ -49,11 +30,11 @@ inline void pull_square(const Layout& net, Layout::Segment segment, const P* W, 
     for (int i = 0; i < D; ++i) {
       for (int j = 0; j < D; ++j) y[j] = fma(w[i * D + j], x[i], y[j]);
     }
-    for (int s = 0; s < terms.count; ++s) {
+    for (int s = 0; s < dyads.count; ++s) {
       P c = zero<P>();
-      for (int i = 0; i < D; ++i) c = fma(terms.u[s][at + i], x[i], c);
-      c = c * terms.coefficient[s];
-      for (int j = 0; j < D; ++j) y[j] = fma(c, terms.v[s][at - D + j], y[j]);
+      for (int i = 0; i < D; ++i) c = fma(dyads.u[s].data[at + i], x[i], c);
+      c = c * dyads.coefficient[s];
+      for (int j = 0; j < D; ++j) y[j] = fma(c, dyads.v[s].data[at - D + j], y[j]);
     }
     at -= D;
     for (int j = 0; j < D; ++j) u[at + j] = x[j] = y[j];
@@ -63,7 +44,7 @@ inline void pull_square(const Layout& net, Layout::Segment segment, const P* W, 
 // push through the layers of a square segment.
 template <int D, class P>
 inline void push_square(const Layout& net, Layout::Segment segment, const P* W, P* v,
-                        const Corrections<P>& terms) {
+                        const Dyads<P>& dyads) {
   P x[D], y[D];
   const P* w = W + net.weights[segment.first];
   Layout::Index at = net.vectors[segment.first - 1];
@@ -73,11 +54,11 @@ inline void push_square(const Layout& net, Layout::Segment segment, const P* W, 
       y[i] = zero<P>();
       for (int j = 0; j < D; ++j) y[i] = fma(w[i * D + j], x[j], y[i]);
     }
-    for (int s = 0; s < terms.count; ++s) {
+    for (int s = 0; s < dyads.count; ++s) {
       P c = zero<P>();
-      for (int j = 0; j < D; ++j) c = fma(terms.v[s][at + j], x[j], c);
-      c = c * terms.coefficient[s];
-      for (int i = 0; i < D; ++i) y[i] = fma(c, terms.u[s][at + D + i], y[i]);
+      for (int j = 0; j < D; ++j) c = fma(dyads.v[s].data[at + j], x[j], c);
+      c = c * dyads.coefficient[s];
+      for (int i = 0; i < D; ++i) y[i] = fma(c, dyads.u[s].data[at + D + i], y[i]);
     }
     at += D;
     for (int i = 0; i < D; ++i) v[at + i] = x[i] = y[i];
@@ -111,42 +92,42 @@ inline void descend_square(const Layout& net, Layout::Segment segment, P* W, con
 
 // u_{k-1} = (W_k + sum_s c_s u^s_k (v^s_{k-1})^T)^T u_k for k = L .. 1; u_L is given.
 template <class P>
-inline void pull(const Layout& net, const P* W, P* u, const Corrections<P>& terms = {}) {
+inline void pull(const Layout& net, const P* W, P* u, const Dyads<P>& dyads = {}) {
   for (auto segment = net.segments.rbegin(); segment != net.segments.rend(); ++segment) {
     const int k = segment->last, rows = net.rows(k), cols = net.cols(k);
     if (segment->square) {
       with_constant(rows, [&](auto width) {
-        detail::pull_square<decltype(width)::value>(net, *segment, W, u, terms);
+        detail::pull_square<decltype(width)::value>(net, *segment, W, u, dyads);
       });
       continue;
     }
     const P* from = u + net.vectors[k];
     P* to = u + net.vectors[k - 1];
     transposed_product(rows, cols, W + net.weights[k], from, to);
-    for (int s = 0; s < terms.count; ++s) {
-      const P c = dot(rows, terms.u[s] + net.vectors[k], from) * terms.coefficient[s];
-      add_multiple(cols, c, terms.v[s] + net.vectors[k - 1], to);
+    for (int s = 0; s < dyads.count; ++s) {
+      const P c = dot(rows, dyads.u[s].data + net.vectors[k], from) * dyads.coefficient[s];
+      add_multiple(cols, c, dyads.v[s].data + net.vectors[k - 1], to);
     }
   }
 }
 
 // v_k = (W_k + sum_s c_s u^s_k (v^s_{k-1})^T) v_{k-1} for k = 1 .. L; v_0 is given.
 template <class P>
-inline void push(const Layout& net, const P* W, P* v, const Corrections<P>& terms = {}) {
+inline void push(const Layout& net, const P* W, P* v, const Dyads<P>& dyads = {}) {
   for (const auto& segment : net.segments) {
     const int k = segment.first, rows = net.rows(k), cols = net.cols(k);
     if (segment.square) {
       with_constant(rows, [&](auto width) {
-        detail::push_square<decltype(width)::value>(net, segment, W, v, terms);
+        detail::push_square<decltype(width)::value>(net, segment, W, v, dyads);
       });
       continue;
     }
     const P* from = v + net.vectors[k - 1];
     P* to = v + net.vectors[k];
     product(rows, cols, W + net.weights[k], from, to);
-    for (int s = 0; s < terms.count; ++s) {
-      const P c = dot(cols, terms.v[s] + net.vectors[k - 1], from) * terms.coefficient[s];
-      add_multiple(rows, c, terms.u[s] + net.vectors[k], to);
+    for (int s = 0; s < dyads.count; ++s) {
+      const P c = dot(cols, dyads.v[s].data + net.vectors[k - 1], from) * dyads.coefficient[s];
+      add_multiple(rows, c, dyads.u[s].data + net.vectors[k], to);
     }
   }
 }
@@ -173,20 +154,20 @@ inline void push_and_update(const Layout& net, P* W, const P* u, P* v, P scale) 
   }
 }
 
-// The rows of sum_s c_s u^s_k (v^s_{k-1})^T for S terms
+// The rows of sum_s c_s u^s_k (v^s_{k-1})^T for S dyads
 template <int S, class P>
-class CorrectionRows {
+class DyadRows {
  public:
-  CorrectionRows(const Layout& net, const Corrections<P>& terms) : net_(net), terms_(terms) {}
+  DyadRows(const Layout& net, const Dyads<P>& dyads) : net_(net), dyads_(dyads) {}
 
   void enter(int k) {
     for (int s = 0; s < S; ++s) {
-      u_[s] = terms_.u[s] + net_.vectors[k];
-      v_[s] = terms_.v[s] + net_.vectors[k - 1];
+      u_[s] = dyads_.u[s].data + net_.vectors[k];
+      v_[s] = dyads_.v[s].data + net_.vectors[k - 1];
     }
   }
   void move_to(int i) {
-    for (int s = 0; s < S; ++s) factor_[s] = terms_.coefficient[s] * u_[s][i];
+    for (int s = 0; s < S; ++s) factor_[s] = dyads_.coefficient[s] * u_[s][i];
   }
   P operator[](int j) const {
     P sum = factor_[0] * v_[0][j];
@@ -196,7 +177,7 @@ class CorrectionRows {
 
  private:
   const Layout& net_;
-  const Corrections<P>& terms_;
+  const Dyads<P>& dyads_;
   const P *u_[S], *v_[S];
   P factor_[S];
 };

@@ -1,7 +1,7 @@
 // The stages of a step of a linear network.
 //
 // Every stage s has its gradient as the vectors u^s, v^s, and its weights as those of the step's
-// start plus rank-one terms: W_k - h sum_j a_sj u^j_k (v^j_{k-1})^T. No stage has weights of its
+// start plus dyads: W_k - h sum_j a_sj u^j_k (v^j_{k-1})^T. No stage has weights of its
 // own.
 #pragma once
 
@@ -22,7 +22,7 @@ class ChainStages {
   using Scalar = typename P::Scalar;
   static constexpr bool by_samples = false;
   static constexpr bool in_place = false;
-  static_assert(Tableau::capacity <= Corrections<P>::capacity);
+  static_assert(Tableau::capacity <= Dyads<P>::capacity);
 
   ChainStages(const Problem& problem, const Tableau& tableau, Team&)
       : net_(problem.net),
@@ -41,9 +41,9 @@ class ChainStages {
   void descend(P* W, P h) { push_and_update(net_, W, u(0), v(0), zero<P>() - h); }
 
   P evaluate(const P* W, int s, P h) {
-    const Corrections<P> terms = corrections(tableau_.a[s], h);
-    const P excess = s > 0 ? pull_stage(W, s, terms) : zero<P>();
-    push(net_, W, v(s), terms);
+    const Dyads<P> dyads = dyads_of(tableau_.a[s], h);
+    const P excess = s > 0 ? pull_stage(W, s, dyads) : zero<P>();
+    push(net_, W, v(s), dyads);
     return excess;
   }
 
@@ -68,17 +68,9 @@ class ChainStages {
   // w += sum_s c_s K_s of lane i, in float64
   template <class Coefficients>
   void add_to_lane(int i, const Coefficients& c, double* w) {
-    for (int s = 0; s < tableau_.stages; ++s) {
-      for (int k = 1; k <= net_.depth(); ++k) {
-        const P *left = u(s) + net_.vectors[k], *right = v(s) + net_.vectors[k - 1];
-        double* entry = w + net_.weights[k];
-        for (int row = 0; row < net_.rows(k); ++row) {
-          for (int col = 0; col < net_.cols(k); ++col) {
-            *entry++ += c[s] * double(left[row].lane(i)) * double(right[col].lane(i));
-          }
-        }
-      }
-    }
+    Dyads<P, double> D;
+    for (int s = 0; s < tableau_.stages; ++s) D.add(c[s], u(s), v(s));
+    D.add_to(net_, w, [i](const P& x) { return double(x.lane(i)); });
   }
 
   RangeFailure range_failure(const P* W, int i, bool risk_is_finite) {
@@ -104,29 +96,28 @@ class ChainStages {
   // Calls body with the rows of -h sum_s c_s K_s.
   template <class Coefficients, class Body>
   void with_rows(const Coefficients& c, P h, Body body) {
-    const Corrections<P> terms = corrections(c, h);
-    with_constant(terms.count, [&](auto count) {
-      body(CorrectionRows<decltype(count)::value, P>(net_, terms));
-    });
+    const Dyads<P> dyads = dyads_of(c, h);
+    with_constant(dyads.count,
+                  [&](auto count) { body(DyadRows<decltype(count)::value, P>(net_, dyads)); });
   }
 
   P* u(int s) { return storage_.data() + 2 * s * net_.coordinates; }
   P* v(int s) { return u(s) + net_.coordinates; }
 
-  // u^s and v^s_0 at the weights W plus terms; returns the excess risk there.
-  P pull_stage(const P* W, int s, const Corrections<P>& terms = {}) {
-    pull(net_, W, u(s), terms);
+  // u^s and v^s_0 at the weights W plus dyads; returns the excess risk there.
+  P pull_stage(const P* W, int s, const Dyads<P>& dyads = {}) {
+    pull(net_, W, u(s), dyads);
     return risk_.gradient(u(s), v(s));
   }
 
   // -h sum_s c[s] u^s (v^s)^T
   template <class Coefficients>
-  Corrections<P> corrections(const Coefficients& c, P h) {
-    Corrections<P> terms;
+  Dyads<P> dyads_of(const Coefficients& c, P h) {
+    Dyads<P> dyads;
     for (int s = 0; s < tableau_.stages; ++s) {
-      if (c[s] != 0) terms.add(P(Scalar(-c[s])) * h, u(s), v(s));
+      if (c[s] != 0) dyads.add(P(Scalar(-c[s])) * h, u(s), v(s));
     }
-    return terms;
+    return dyads;
   }
 
   const Layout& net_;

@@ -94,7 +94,7 @@ std::vector<LayerSpectrum> layer_spectra(const Layout& net, const Weights& weigh
     const Team::Member place{team, team.size() - 1 - member.index};
     const auto [first, last] = place.share(net.depth());
     for (int k = first; k < last && !stop.poll(); ++k) {
-      spectra[k] = layer_spectrum(weights.layer(net, k + 1), stop);
+      spectra[k] = layer_spectrum(dense_layer(net, weights, k + 1), stop);
     }
   });
   return spectra;
@@ -103,7 +103,7 @@ std::vector<LayerSpectrum> layer_spectra(const Layout& net, const Weights& weigh
 double balancedness(const Layout& net, const Weights& weights, Stop& stop) {
   double largest = 0;
   for (int k = 1; k < net.depth() && !stop.poll(); ++k) {
-    const RowMatrix lower = weights.layer(net, k), upper = weights.layer(net, k + 1);
+    const RowMatrix lower = dense_layer(net, weights, k), upper = dense_layer(net, weights, k + 1);
     const Eigen::MatrixXd difference = upper.transpose() * upper - lower * lower.transpose();
     largest = std::max(largest, difference.norm());
   }

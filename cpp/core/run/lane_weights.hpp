@@ -50,7 +50,7 @@ class LaneWeights {
   AlignedVector<double> lane_;
 };
 
-// Of a single large run: the array that it came in, and terms that wait to be added to it
+// Of a single large run: the array that it came in, and dyads that wait to be added to it
 template <class Stages>
   requires(Stages::in_place)
 class LaneWeights<Stages> {
@@ -65,14 +65,14 @@ class LaneWeights<Stages> {
   void load(int, Scalar* from) { W_ = reinterpret_cast<P*>(from); }
   void store(Stages& stages, int, Scalar*) { stages.settle(W_); }
 
-  Weights of_lane(Stages& stages, int) { return with(stages.terms()); }
-  // As they are in memory once all that waits is added: rounded term by term
+  Weights of_lane(Stages& stages, int) { return with(stages.dyads()); }
+  // As they are in memory once all that waits is added: rounded dyad by dyad
   void copy(Stages& stages, int, std::span<double> out) const {
     using One = Pack<Scalar, 1>;
     const auto* W = reinterpret_cast<const Scalar*>(W_);
-    const Terms<Scalar> terms = stages.terms();
+    const Dyads<Scalar> dyads = stages.dyads();
     for (int k = 1; k <= net_.depth(); ++k) {
-      const LayerTerms<Scalar> layer = terms.of_layer(net_, k);
+      const LayerDyads<Scalar> layer = dyads.layer(net_, k);
       Layout::Index n = net_.weights[k];
       for (int i = 0; i < net_.rows(k); ++i) {
         for (int j = 0; j < net_.cols(k); ++j, ++n) {
@@ -87,27 +87,18 @@ class LaneWeights<Stages> {
   }
   template <class Coefficients>
   Weights of_lane(Stages& stages, int, const Coefficients& c) {
-    return with(stages.terms(c));
+    return with(stages.dyads(c));
   }
 
  private:
   // What is recorded is computed in float64: a run in float32 needs a copy for it.
-  Weights with(const Terms<Scalar>& terms) {
+  Weights with(const Dyads<Scalar>& dyads) {
     const auto* W = reinterpret_cast<const Scalar*>(W_);
     if constexpr (std::is_same_v<Scalar, double>) {
-      return {W, terms};
+      return {W, dyads};
     } else {
       copy_.assign(W, W + net_.parameters);
-      for (int k = 1; k <= net_.depth(); ++k) {
-        const LayerTerms<Scalar> layer = terms.of_layer(net_, k);
-        for (int s = 0; s < layer.count; ++s) {
-          double* entry = copy_.data() + net_.weights[k];
-          for (int i = 0; i < net_.rows(k); ++i) {
-            const double factor = double(layer.coefficient[s]) * double(layer.u[s][i]);
-            for (int j = 0; j < net_.cols(k); ++j) *entry++ += factor * double(layer.v[s][j]);
-          }
-        }
-      }
+      dyads.add_to(net_, copy_.data());
       return {copy_.data()};
     }
   }

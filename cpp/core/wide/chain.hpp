@@ -3,7 +3,7 @@
 //   pull:  u_{k-1} = W_k^T u_k + a_{k-1},  k = L .. 1
 //   push:  v_k = W_k v_{k-1} + b_k,        k = 1 .. L
 //
-// at weights that are those in memory plus rank-one terms: W_k + sum_s c_s u^s_k (v^s_{k-1})^T.
+// at weights that are those in memory plus dyads: W_k + sum_s c_s u^s_k (v^s_{k-1})^T.
 //
 // The rows of a layer are cut into slabs, which go to the threads. In a push a thread computes its
 // rows of v_k; in a pull each slab gives a sum of its own, and a thread adds those up where its
@@ -15,57 +15,12 @@
 
 #include <algorithm>
 
-#include "model/layout.hpp"
+#include "model/dyads.hpp"
 #include "simd/aligned_array.hpp"
 #include "threads/team.hpp"
 #include "wide/products.hpp"
 
 namespace deeplinear {
-
-// A vector of every width, as of Layout::vectors; or one of `count` whose vectors of the same width
-// lie side by side: what a layer needs of all of them is then one stream of memory.
-template <class Scalar>
-struct Vectors {
-  Scalar* data = nullptr;
-  int count = 1, place = 0;
-
-  Vectors() = default;
-  Vectors(Scalar* data_, int count_ = 1, int place_ = 0)
-      : data(data_), count(count_), place(place_) {}
-
-  // (d_k,)
-  Scalar* at(const Layout& net, int k) const {
-    return data + count * net.vectors[k] + Layout::Index(place) * net.widths[k];
-  }
-  operator Vectors<const Scalar>() const { return {data, count, place}; }
-};
-
-// Rank-one terms of all layers: c_s u^s_k (v^s_{k-1})^T
-template <class Scalar>
-struct Terms {
-  static constexpr int capacity = LayerTerms<Scalar>::capacity;
-  int count = 0;
-  Scalar coefficient[capacity];
-  Vectors<const Scalar> u[capacity];
-  Vectors<const Scalar> v[capacity];
-
-  void add(Scalar c, Vectors<const Scalar> u_, Vectors<const Scalar> v_) {
-    coefficient[count] = c;
-    u[count] = u_;
-    v[count++] = v_;
-  }
-
-  LayerTerms<Scalar> of_layer(const Layout& net, int k) const {
-    LayerTerms<Scalar> layer;
-    layer.count = count;
-    for (int s = 0; s < count; ++s) {
-      layer.coefficient[s] = coefficient[s];
-      layer.u[s] = u[s].at(net, k);
-      layer.v[s] = v[s].at(net, k - 1);
-    }
-    return layer;
-  }
-};
 
 // Nothing is added in a pass.
 struct NoSource {
@@ -99,15 +54,15 @@ class WideChain {
 
   // u_{k-1} for k = L .. 1 from u_L. source(k, first, last, y) adds a_k to y on first .. last.
   template <class Source = NoSource>
-  void pull(const Scalar* W, const Terms<Scalar>& terms, Vectors<Scalar> u, Source source = {}) {
+  void pull(const Scalar* W, const Dyads<Scalar>& dyads, Vectors<Scalar> u, Source source = {}) {
     team_.run([&](Team::Member member) {
-      for (int k = net_.depth(); k >= 1; --k) pull_layer(member, k, W, terms, u, source);
+      for (int k = net_.depth(); k >= 1; --k) pull_layer(member, k, W, dyads, u, source);
     });
   }
 
   // v_k for k = 1 .. L - 1 from v_0. source(k, first, last, y) adds b_k to y on first .. last.
   template <class Source = NoSource>
-  void push(const Scalar* W, const Terms<Scalar>& terms, Vectors<Scalar> v, Source source = {}) {
+  void push(const Scalar* W, const Dyads<Scalar>& dyads, Vectors<Scalar> v, Source source = {}) {
     team_.run([&](Team::Member member) {
       for (int k = 1; k < net_.depth(); ++k) {
         const int cols = net_.cols(k);
@@ -116,28 +71,28 @@ class WideChain {
           multiply_streams(cols, streams, x, y, next);
         };
         if (StreamCounts<Scalar>::short_rows(cols)) {
-          push_layer<4>(member, k, W, terms, v, source, product);
+          push_layer<4>(member, k, W, dyads, v, source, product);
         } else {
-          push_layer<2>(member, k, W, terms, v, source, product);
+          push_layer<2>(member, k, W, dyads, v, source, product);
         }
       }
     });
   }
 
-  // W += the folded terms, the last of which may have the v that is pushed; and the push with the
-  // other terms, at W with the folded ones. The squared norms of rows, if asked for, lie as
+  // W += the folded dyads, the last of which may have the v that is pushed; and the push with the
+  // other dyads, at W with the folded ones. The squared norms of rows, if asked for, lie as
   // vectors.
   template <Beside beside>
-  void fold_and_push(Scalar* W, const Terms<Scalar>& folded, const Terms<Scalar>& terms,
+  void fold_and_push(Scalar* W, const Dyads<Scalar>& folded, const Dyads<Scalar>& dyads,
                      Vectors<Scalar> v, Scalar* squares = nullptr) {
     // or there are too many sums
     constexpr int streams = beside == Beside::product_and_square ? 2 : StreamCounts<Scalar>::fold;
     team_.run([&](Team::Member member) {
       for (int k = 1; k <= net_.depth(); ++k) {
-        const LayerTerms<Scalar> layer = folded.of_layer(net_, k);
+        const LayerDyads<Scalar> layer = folded.layer(net_, k);
         Scalar* square = squares ? squares + net_.vectors[k] : nullptr;
         push_layer<streams>(
-            member, k, W, terms, v, NoSource{},
+            member, k, W, dyads, v, NoSource{},
             [&](const auto& rows, const Scalar* x, Scalar* y, const Upcoming& next) {
               fold_streams<beside>(net_.cols(k), rows, layer, x, y, square, next);
             });
@@ -156,7 +111,7 @@ class WideChain {
 
  private:
   static constexpr int largest_slabs = 64, rows_per_slab = 32;
-  static constexpr int terms_capacity = Terms<Scalar>::capacity;
+  static constexpr int dyads_capacity = Dyads<Scalar>::capacity;
 
   int slabs(int k) const { return std::clamp(net_.rows(k) / rows_per_slab, 1, largest_slabs); }
 
@@ -202,12 +157,12 @@ class WideChain {
   }
 
   template <class Source>
-  void pull_layer(Team::Member member, int k, const Scalar* W, const Terms<Scalar>& terms,
+  void pull_layer(Team::Member member, int k, const Scalar* W, const Dyads<Scalar>& dyads,
                   Vectors<Scalar> u, Source source) {
     const Scalar* x = u.at(net_, k);
     Scalar* y = u.at(net_, k - 1);
     if (slabs(k) == 1) {
-      if (!slabs_of(member, k).empty()) multiply_alone(k, W, terms, x, y, source);
+      if (!slabs_of(member, k).empty()) multiply_alone(k, W, dyads, x, y, source);
       member.barrier();
       return;
     }
@@ -215,7 +170,7 @@ class WideChain {
     member.barrier();
     // A thread needs u_{k-1} on its rows of the next layer; there all of them.
     const Rows next = rows_of(member, k - 1);
-    if (!next.empty()) add_up(k, next, terms.of_layer(net_, k), x, y, source);
+    if (!next.empty()) add_up(k, next, dyads.layer(net_, k), x, y, source);
     if (k == 1) member.barrier();
   }
 
@@ -280,7 +235,7 @@ class WideChain {
 
   // y = W^T x + a, by one thread
   template <class Source>
-  void multiply_alone(int k, const Scalar* W, const Terms<Scalar>& terms, const Scalar* x,
+  void multiply_alone(int k, const Scalar* W, const Dyads<Scalar>& dyads, const Scalar* x,
                       Scalar* y, Source source) {
     const int rows = net_.rows(k), cols = net_.cols(k);
     const Scalar* layer = W + net_.weights[k];
@@ -293,15 +248,15 @@ class WideChain {
     } else {
       add_transposed(rows, cols, layer, x, y);
     }
-    const LayerTerms<Scalar> layer_terms = terms.of_layer(net_, k);
-    add_terms(layer_terms, layer_terms.u, layer_terms.v, rows, x, {0, cols}, y);
+    const LayerDyads<Scalar> layer_dyads = dyads.layer(net_, k);
+    add_dyads(layer_dyads, layer_dyads.u, layer_dyads.v, rows, x, {0, cols}, y);
   }
 
   // y = the sums of all slabs, sum_s c_s (u^s . x) v^s and a_{k-1}, on some entries
   template <class Source>
-  void add_up(int k, const Rows& entries, const LayerTerms<Scalar>& terms, const Scalar* x,
+  void add_up(int k, const Rows& entries, const LayerDyads<Scalar>& dyads, const Scalar* x,
               Scalar* y, Source source) {
-    constexpr int capacity = largest_slabs + terms_capacity;
+    constexpr int capacity = largest_slabs + dyads_capacity;
     Scalar c[capacity];
     const Scalar* part[capacity];
     const Scalar* second[capacity] = {};
@@ -312,16 +267,16 @@ class WideChain {
       part[count] = sum_of_slab(k, slab);
       second[count++] = pairs && is_split(k, slab) ? sum_of_slab(k, slab + 1) : nullptr;
     }
-    coefficients(terms, terms.u, net_.rows(k), x, c + count);
-    std::copy_n(terms.v, terms.count, part + count);
-    count += terms.count;
+    coefficients(dyads, dyads.u, net_.rows(k), x, c + count);
+    std::copy_n(dyads.v, dyads.count, part + count);
+    count += dyads.count;
     set_to_combination(count, entries.first, entries.last, c, part, second, y);
     source(k - 1, entries.first, entries.last, y);
   }
 
   // multiply(streams, x, y, next) sets y = W x in the rows of R streams.
   template <int R, class Number, class Source, class Multiply>
-  void push_layer(Team::Member member, int k, Number* W, const Terms<Scalar>& terms,
+  void push_layer(Team::Member member, int k, Number* W, const Dyads<Scalar>& dyads,
                   Vectors<Scalar> v, Source source, Multiply multiply) {
     const Rows rows = rows_of(member, k);
     if (!rows.empty()) {
@@ -332,27 +287,27 @@ class WideChain {
       const bool goes_on = !slabs_of(member, k + 1).empty();
       const Upcoming next = goes_on ? upcoming<R>(W, k + 1, rows_of(member, k + 1)) : Upcoming();
       multiply(streams, x, y, next);
-      const auto layer = terms.of_layer(net_, k);
-      add_terms(layer, layer.v, layer.u, net_.cols(k), x, rows, y);
+      const auto layer = dyads.layer(net_, k);
+      add_dyads(layer, layer.v, layer.u, net_.cols(k), x, rows, y);
       source(k, rows.first, rows.last, y);
     }
     member.barrier();
   }
 
-  // c_s (a^s . x) of all terms; a^s and x (n,)
-  static void coefficients(const LayerTerms<Scalar>& terms, const Scalar* const* a, int n,
+  // c_s (a^s . x) of all dyads; a^s and x (n,)
+  static void coefficients(const LayerDyads<Scalar>& dyads, const Scalar* const* a, int n,
                            const Scalar* x, Scalar* out) {
-    wide_dots(terms.count, n, a, x, out);
-    for (int s = 0; s < terms.count; ++s) out[s] *= terms.coefficient[s];
+    wide_dots(dyads.count, n, a, x, out);
+    for (int s = 0; s < dyads.count; ++s) out[s] *= dyads.coefficient[s];
   }
 
   // y += sum_s c_s (a^s . x) b^s on some entries; a^s and x (n,)
-  static void add_terms(const LayerTerms<Scalar>& terms, const Scalar* const* a,
+  static void add_dyads(const LayerDyads<Scalar>& dyads, const Scalar* const* a,
                         const Scalar* const* b, int n, const Scalar* x, const Rows& entries,
                         Scalar* y) {
-    Scalar c[terms_capacity];
-    coefficients(terms, a, n, x, c);
-    add_multiples(terms.count, entries.first, entries.last, c, b, y);
+    Scalar c[dyads_capacity];
+    coefficients(dyads, a, n, x, c);
+    add_multiples(dyads.count, entries.first, entries.last, c, b, y);
   }
 
   const Layout& net_;

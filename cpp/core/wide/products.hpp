@@ -11,23 +11,13 @@
 #include <Eigen/Core>
 
 #include "lanes/products.hpp"
+#include "model/dyads.hpp"
 #include "simd/pack.hpp"
 #include "wide/streams.hpp"
 
 namespace deeplinear {
 
-// Rank-one terms c_s u^s (v^s)^T, s < count, that belong to a layer and are not in its memory yet;
-// u^s (rows,) and v^s (cols,)
-template <class Scalar>
-struct LayerTerms {
-  static constexpr int capacity = 16;
-  int count = 0;
-  Scalar coefficient[capacity];
-  const Scalar* u[capacity];
-  const Scalar* v[capacity];
-};
-
-// What a row's update computes beside: its product with x after all terms, or before the last of
+// What a row's update computes beside: its product with x after all dyads, or before the last of
 // them; or its product and its squared norm after all
 enum class Beside { product, product_before_last, product_and_square };
 
@@ -354,26 +344,26 @@ inline void multiply(int rows, int cols, const Scalar* W, const Scalar* x, Scala
   multiply_streams(cols, streams, x, y);
 }
 
-// W += sum_s c_s u^s (v^s)^T in the rows of these streams, one term at least; and y = W x there,
+// W += sum_s c_s u^s (v^s)^T in the rows of these streams, one dyad at least; and y = W x there,
 // and the squared norms of the rows if asked for, y and square (rows,)
 template <Beside beside, int R, class Scalar>
 inline void fold_streams(int cols, const Stream<Scalar> (&streams)[R],
-                         const LayerTerms<Scalar>& terms, const Scalar* x, Scalar* y,
+                         const LayerDyads<Scalar>& dyads, const Scalar* x, Scalar* y,
                          Scalar* square, const Upcoming& next = {}) {
   constexpr bool squares = beside == Beside::product_and_square;
   detail::for_each_row(streams, cols, next, [&]<int N>(Scalar*(&row)[N], int (&index)[N]) {
     Scalar sums[2 * N];
-    detail::for_each_block_of<largest_narrow>(0, terms.count, [&](auto part, int first) {
+    detail::for_each_block_of<largest_narrow>(0, dyads.count, [&](auto part, int first) {
       constexpr int S = decltype(part)::value;
       Scalar c[N][S];
       for (int s = 0; s < S; ++s) {
-        const Scalar* u = terms.u[first + s];
-        for (int r = 0; r < N; ++r) c[r][s] = terms.coefficient[first + s] * u[index[r]];
+        const Scalar* u = dyads.u[first + s];
+        for (int r = 0; r < N; ++r) c[r][s] = dyads.coefficient[first + s] * u[index[r]];
       }
-      if (first + S < terms.count) {
-        detail::fold<N, S, Beside::product>(cols, row, c, terms.v + first, x, sums);
+      if (first + S < dyads.count) {
+        detail::fold<N, S, Beside::product>(cols, row, c, dyads.v + first, x, sums);
       } else {
-        detail::fold<N, S, beside>(cols, row, c, terms.v + first, x, sums);
+        detail::fold<N, S, beside>(cols, row, c, dyads.v + first, x, sums);
       }
     });
     for (int r = 0; r < N; ++r) y[index[r]] = sums[r];

@@ -1,6 +1,6 @@
 // The stages of a step of one large linear network, whose weights stay where they are.
 //
-// A step adds rank-one terms to the weights, one per stage. They wait, with their vectors, and
+// A step adds dyads to the weights, one per stage. They wait, with their vectors, and
 // every product takes them into account, until a push folds several of them into the memory of the
 // weights on its way: so a step of descent reads the weights twice, and writes them once in several
 // steps. The push that writes folds the term of its own step, too, right after it has used a row.
@@ -54,16 +54,16 @@ class WideStages {
       return add_waiting(0, -h.lane(0));
     }
     waiting_.add(-h.lane(0), u(0), v(0));
-    fold<Beside::product_before_last>(numbers(W), 0, Terms<Scalar>{});
+    fold<Beside::product_before_last>(numbers(W), 0, Dyads<Scalar>{});
   }
 
   P evaluate(P* W, int s, P h) {
-    Terms<Scalar> terms = waiting_;
+    Dyads<Scalar> dyads = waiting_;
     for (int j = 0; j < s; ++j) {
-      if (tableau_.a[s][j] != 0) terms.add(Scalar(-tableau_.a[s][j]) * h.lane(0), u(j), v(j));
+      if (tableau_.a[s][j] != 0) dyads.add(Scalar(-tableau_.a[s][j]) * h.lane(0), u(j), v(j));
     }
-    const P excess = s > 0 ? pull_stage(numbers(W), s, terms) : zero<P>();
-    push_stage(numbers(W), s, terms);
+    const P excess = s > 0 ? pull_stage(numbers(W), s, dyads) : zero<P>();
+    push_stage(numbers(W), s, dyads);
     return excess;
   }
 
@@ -117,14 +117,14 @@ class WideStages {
 
   // Puts all that waits into the memory of the weights.
   void settle(P* W) {
-    if (waiting_.count > 0) fold<Beside::product>(numbers(W), 0, Terms<Scalar>{});
+    if (waiting_.count > 0) fold<Beside::product>(numbers(W), 0, Dyads<Scalar>{});
   }
 
-  // What the weights in memory lack: the terms that wait, and sum_s c_s K_s.
-  Terms<Scalar> terms() const { return waiting_; }
+  // What the weights in memory lack: the dyads that wait, and sum_s c_s K_s.
+  Dyads<Scalar> dyads() const { return waiting_; }
   template <class Coefficients>
-  Terms<Scalar> terms(const Coefficients& c) {
-    Terms<Scalar> all = waiting_;
+  Dyads<Scalar> dyads(const Coefficients& c) {
+    Dyads<Scalar> all = waiting_;
     for (int s = 0; s < tableau_.stages; ++s) {
       if (c[s] != 0) all.add(Scalar(c[s]), u(s), v(s));
     }
@@ -172,18 +172,18 @@ class WideStages {
   }
 
   // u^s and v^s_0; returns the excess risk
-  P pull_stage(const Scalar* W, int s, const Terms<Scalar>& terms) {
-    chain_.pull(W, terms, u(s));
+  P pull_stage(const Scalar* W, int s, const Dyads<Scalar>& dyads) {
+    chain_.pull(W, dyads, u(s));
     return risk_.gradient(reinterpret_cast<P*>(u(s).at(net_, 0)),
                           reinterpret_cast<P*>(v(s).at(net_, 0)));
   }
 
-  // v^s; the terms begin with those that wait, which are folded.
-  void push_stage(Scalar* W, int s, const Terms<Scalar>& terms) {
-    if (waiting_.count == 0) return chain_.push(W, terms, v(s));
-    Terms<Scalar> others;
-    for (int j = waiting_.count; j < terms.count; ++j) {
-      others.add(terms.coefficient[j], terms.u[j], terms.v[j]);
+  // v^s; the dyads begin with those that wait, which are folded.
+  void push_stage(Scalar* W, int s, const Dyads<Scalar>& dyads) {
+    if (waiting_.count == 0) return chain_.push(W, dyads, v(s));
+    Dyads<Scalar> others;
+    for (int j = waiting_.count; j < dyads.count; ++j) {
+      others.add(dyads.coefficient[j], dyads.u[j], dyads.v[j]);
     }
     if (row_squares_.empty()) return fold<Beside::product>(W, s, others);
     fold<Beside::product_and_square>(W, s, others);
@@ -191,7 +191,7 @@ class WideStages {
   }
 
   template <Beside beside>
-  void fold(Scalar* W, int s, const Terms<Scalar>& others) {
+  void fold(Scalar* W, int s, const Dyads<Scalar>& others) {
     chain_.template fold_and_push<beside>(W, waiting_, others, v(s), row_squares_.data());
     waiting_ = {};
     free_.insert(free_.end(), waiting_slots_.begin(), waiting_slots_.end());
@@ -253,7 +253,7 @@ class WideStages {
   AlignedVector<Scalar> storage_;  // u and v of every slot
   std::vector<int> free_, waiting_slots_;
   std::array<int, Tableau::capacity> slot_{};  // of the stages
-  Terms<Scalar> waiting_;
+  Dyads<Scalar> waiting_;
   bool norms_known_ = false;
   AlignedVector<Scalar> row_squares_;  // of the weights in memory, once an error was asked for
   std::vector<double> squared_norm_, squared_error_;  // of the layers, at [k]

@@ -15,7 +15,7 @@ inline constexpr Observable singular_values{
       const Layout& net = sight.net();
       const std::size_t most = out.size() / std::size_t(net.depth());
       for (int k = 1; k <= net.depth() && !sight.stop().poll(); ++k) {
-        const Eigen::MatrixXd W = sight.weights().layer(net, k);
+        const Eigen::MatrixXd W = dense_layer(net, sight.weights(), k);
         if (!W.allFinite()) continue;
         const Eigen::VectorXd values = Eigen::BDCSVD<Eigen::MatrixXd>(W).singularValues();
         std::copy_n(values.data(), values.size(), out.begin() + std::ptrdiff_t(most) * (k - 1));
