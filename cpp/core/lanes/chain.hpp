@@ -65,10 +65,10 @@ inline void push_square(const Layout& net, Layout::Segment segment, const P* W, 
   }
 }
 
-// push and W_k += scale u_k v_{k-1}^T through the layers of a square segment.
-template <int D, class P>
-inline void descend_square(const Layout& net, Layout::Segment segment, P* W, const P* u, P* v,
-                           P scale) {
+// push and a move of the weights by K_k = u_k v_{k-1}^T through the layers of a square segment.
+template <int D, class P, class Move>
+inline void move_square(const Layout& net, Layout::Segment segment, P* W, const P* u, P* v,
+                        Move move) {
   P x[D], y[D];
   P* w = W + net.weights[segment.first];
   Layout::Index at = net.vectors[segment.first - 1];
@@ -76,12 +76,11 @@ inline void descend_square(const Layout& net, Layout::Segment segment, P* W, con
   for (int k = segment.first; k <= segment.last; ++k, w += D * D) {
     at += D;
     for (int i = 0; i < D; ++i) {
-      const P factor = scale * u[at + i];
+      const P factor = move.row(u[at + i]);
       y[i] = zero<P>();
       for (int j = 0; j < D; ++j) {
-        const P old = w[i * D + j];
-        y[i] = fma(old, x[j], y[i]);
-        w[i * D + j] = fma(factor, x[j], old);
+        y[i] = fma(w[i * D + j], x[j], y[i]);
+        move(w[i * D + j], factor, x[j]);
       }
     }
     for (int i = 0; i < D; ++i) v[at + i] = x[i] = y[i];
@@ -132,22 +131,22 @@ inline void push(const Layout& net, const P* W, P* v, const Dyads<P>& dyads = {}
   }
 }
 
-// push, and W_k += scale u_k v_{k-1}^T as each layer is passed: two reads and one write of W with
-// the pull before.
-template <class P>
-inline void push_and_update(const Layout& net, P* W, const P* u, P* v, P scale) {
+// push, and a rule's move of the weights by K_k = u_k v_{k-1}^T as each layer is passed: two reads
+// and one write of W with the pull before.
+template <class P, class Move>
+inline void push_and_move(const Layout& net, P* W, const P* u, P* v, Move move) {
   for (const auto& segment : net.segments) {
     const int k = segment.first;
     if (segment.square) {
       with_constant(net.rows(k), [&](auto width) {
-        detail::descend_square<decltype(width)::value>(net, segment, W, u, v, scale);
+        detail::move_square<decltype(width)::value>(net, segment, W, u, v, move);
       });
       continue;
     }
     const auto pass_layer = [&](auto product) {
-      pass<decltype(product)::value, true>(net.rows(k), net.cols(k), W + net.weights[k],
-                                           v + net.vectors[k - 1], v + net.vectors[k], false, scale,
-                                           u + net.vectors[k]);
+      pass<decltype(product)::value>(net.rows(k), net.cols(k), W + net.weights[k],
+                                     v + net.vectors[k - 1], v + net.vectors[k], false, move,
+                                     u + net.vectors[k]);
     };
     // v_L enters no gradient.
     k < net.depth() ? pass_layer(std::true_type{}) : pass_layer(std::false_type{});

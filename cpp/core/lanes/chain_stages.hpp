@@ -9,17 +9,19 @@
 #include "model/out_of_range.hpp"
 #include "model/problem.hpp"
 #include "risk/quadratic.hpp"
+#include "rules/descent.hpp"
 #include "scheme/steps.hpp"
 #include "simd/aligned_array.hpp"
 #include "threads/team.hpp"
 
 namespace deeplinear {
 
-template <class P_>
+template <class P_, Rule R = Descent<P_>>
 class ChainStages {
  public:
   using P = P_;
   using Scalar = typename P::Scalar;
+  static constexpr int rule_arrays = R::arrays;
   static constexpr bool by_samples = false;
   static constexpr bool in_place = false;
   static_assert(Tableau::capacity <= Dyads<P>::capacity);
@@ -28,6 +30,7 @@ class ChainStages {
       : net_(problem.net),
         tableau_(tableau),
         risk_(problem.risk),
+        rule_(problem.net),
         storage_(2 * tableau.stages * net_.coordinates, zero<P>()) {
     for (int s = 0; s < tableau.stages; ++s) {
       set_readout(problem, u(s) + net_.vectors[net_.depth()]);
@@ -38,7 +41,21 @@ class ChainStages {
 
   P start(const P* W) { return pull_stage(W, 0); }
 
-  void descend(P* W, P h) { push_and_update(net_, W, u(0), v(0), zero<P>() - h); }
+  // The lane takes a run, which is one that goes on where there is a state.
+  void begin(P*, int lane, const RuleSettings& settings, double, std::int64_t,
+             const Scalar* state) {
+    rule_.start(lane, settings, state);
+  }
+  // What a run keeps beside its weights, whatever the number of its steps
+  static Layout::Index state_size(const Layout& net, const Tableau&, std::int64_t) {
+    return R::arrays * net.parameters;
+  }
+  void store_state(const P*, int lane, Scalar* state) const { rule_.store(lane, state); }
+
+  void descend(P* W, P h) {
+    [[maybe_unused]] const typename R::Guard guard;
+    push_and_move(net_, W, u(0), v(0), rule_.step(W, h));
+  }
 
   P evaluate(const P* W, int s, P h) {
     const Dyads<P> dyads = dyads_of(tableau_.a[s], h);
@@ -123,6 +140,7 @@ class ChainStages {
   const Layout& net_;
   const Tableau& tableau_;
   RiskEvaluator<P> risk_;
+  R rule_;
   AlignedVector<P> storage_;
 };
 

@@ -56,15 +56,25 @@ inline void transposed_product(int rows, int cols, const P* W, const P* x, P* y,
   });
 }
 
-// With Product, y = W x (add: y += W x); then, with Update, W += (scale u) x^T in the same pass; x
-// (cols,), y and u (rows,)
-template <bool Product, bool Update, class P>
-inline void pass(int rows, int cols, std::conditional_t<Update, P*, const P*> W, const P* x, P* y,
-                 bool add = false, P scale = zero<P>(), const P* u = nullptr) {
-  const auto entry = [](auto& w, P xj, [[maybe_unused]] P factor, P& sum) {
-    const P old = w;
-    if constexpr (Product) sum = fma(old, xj, sum);
-    if constexpr (Update) w = fma(factor, xj, old);
+// A pass that moves no weight
+struct NoMove {};
+
+// With Product, y = W x (add: y += W x); and unless Move is NoMove, the same pass moves the weights
+// by a gradient u x^T, see rules/rule.hpp; x (cols,), y and u (rows,)
+template <bool Product, class Move, class Number, class P>
+inline void pass(int rows, int cols, Number* W, const P* x, P* y, bool add, Move move,
+                 const P* u = nullptr) {
+  constexpr bool moves = !std::is_same_v<Move, NoMove>;
+  const auto factor_of = [&]([[maybe_unused]] int i) {
+    if constexpr (moves) {
+      return move.row(u[i]);
+    } else {
+      return NoMove{};
+    }
+  };
+  const auto entry = [&move](Number& w, const P& xj, [[maybe_unused]] const auto& factor, P& sum) {
+    if constexpr (Product) sum = fma(w, xj, sum);
+    if constexpr (moves) move(w, factor, xj);
   };
   if (cols <= largest_narrow) {
     return with_constant(cols, [&](auto columns) {
@@ -74,7 +84,7 @@ inline void pass(int rows, int cols, std::conditional_t<Update, P*, const P*> W,
       auto* row = W;
       for (int i = 0; i < rows; ++i, row += C) {
         P sum = add ? y[i] : zero<P>();
-        const P factor = Update ? scale * u[i] : zero<P>();
+        const auto factor = factor_of(i);
         for (int j = 0; j < C; ++j) entry(row[j], part[j], factor, sum);
         if constexpr (Product) y[i] = sum;
       }
@@ -83,10 +93,11 @@ inline void pass(int rows, int cols, std::conditional_t<Update, P*, const P*> W,
   for_each_block<P>(rows, [&](auto block, int first) {
     constexpr int R = decltype(block)::value;
     auto* w = W + std::ptrdiff_t(first) * cols;
-    P sum[R], factor[R];
+    P sum[R];
+    decltype(factor_of(0)) factor[R];
     for (int r = 0; r < R; ++r) {
       sum[r] = add ? y[first + r] : zero<P>();
-      factor[r] = Update ? scale * u[first + r] : zero<P>();
+      factor[r] = factor_of(first + r);
     }
     for (int j = 0; j < cols; ++j) {
       const P xj = x[j];
@@ -100,7 +111,7 @@ inline void pass(int rows, int cols, std::conditional_t<Update, P*, const P*> W,
 
 template <class P>
 inline void product(int rows, int cols, const P* W, const P* x, P* y, bool add = false) {
-  pass<true, false>(rows, cols, W, x, y, add);
+  pass<true>(rows, cols, W, x, y, add, NoMove{});
 }
 
 }  // namespace deeplinear

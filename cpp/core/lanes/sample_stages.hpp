@@ -3,18 +3,20 @@
 #pragma once
 
 #include "lanes/sample_gradient.hpp"
+#include "rules/descent.hpp"
 #include "scheme/steps.hpp"
 #include "simd/aligned_array.hpp"
 #include "threads/team.hpp"
 
 namespace deeplinear {
 
-template <class P_>
+template <class P_, Rule R = Descent<P_>>
 class SampleStages {
  public:
   using P = P_;
   using Scalar = typename P::Scalar;
   using Index = Layout::Index;
+  static constexpr int rule_arrays = R::arrays;
   static constexpr bool by_samples = true;
   static constexpr bool in_place = false;
 
@@ -22,6 +24,7 @@ class SampleStages {
       : net_(problem.net),
         tableau_(tableau),
         gradient_(problem),
+        rule_(problem.net),
         K_(tableau.stages * net_.parameters, zero<P>()),
         stage_(tableau.stages > 1 ? net_.parameters : 0, zero<P>()) {}
 
@@ -29,9 +32,23 @@ class SampleStages {
 
   P start(const P* W) { return gradient_(W, K(0)); }
 
+  // The lane takes a run, which is one that goes on where there is a state.
+  void begin(P*, int lane, const RuleSettings& settings, double, std::int64_t,
+             const Scalar* state) {
+    rule_.start(lane, settings, state);
+  }
+  // What a run keeps beside its weights, whatever the number of its steps
+  static Layout::Index state_size(const Layout& net, const Tableau&, std::int64_t) {
+    return R::arrays * net.parameters;
+  }
+  void store_state(const P*, int lane, Scalar* state) const { rule_.store(lane, state); }
+
   void descend(P* W, P h) {
+    [[maybe_unused]] const typename R::Guard guard;
+    const auto move = rule_.step(W, h);
+    const auto factor = move.row(P(Scalar(1)));
     const P* gradient = K(0);
-    for (Index i = 0; i < net_.parameters; ++i) W[i] = fma(zero<P>() - h, gradient[i], W[i]);
+    for (Index i = 0; i < net_.parameters; ++i) move(W[i], factor, gradient[i]);
   }
 
   P evaluate(const P* W, int s, P h) {
@@ -107,6 +124,7 @@ class SampleStages {
   const Layout& net_;
   const Tableau& tableau_;
   SampleGradient<P> gradient_;
+  R rule_;
   AlignedVector<P> K_;      // (stages, P)
   AlignedVector<P> stage_;  // the weights of a stage (P,)
 };

@@ -9,7 +9,10 @@
 // A product with D_k takes 2 count (d_k + d_{k-1}) operations for the 2 d_k d_{k-1} of a layer.
 #pragma once
 
+#include <algorithm>
+
 #include "model/layout.hpp"
+#include "simd/pack.hpp"
 
 namespace deeplinear {
 
@@ -30,6 +33,14 @@ struct Vectors {
   }
   operator Vectors<const Number>() const { return {data, count, place}; }
 };
+
+// to = from, the vectors of all widths; both in the order of their widths
+template <class Number>
+inline void copy_vectors(const Layout& net, Vectors<const Number> from, Vectors<Number> to) {
+  for (int k = 0; k <= net.depth(); ++k) {
+    std::copy_n(from.at(net, k), net.widths[k], to.at(net, k));
+  }
+}
 
 // D_k of one layer: sum_s c_s u^s (v^s)^T, u^s (rows,) and v^s (cols,)
 template <class Number, class Factor = Number>
@@ -72,6 +83,19 @@ struct LayerDyads {
   template <class Entry>
   void write_to(int rows, int cols, Entry* W) const {
     add_to(rows, cols, W, [](const Number& x) { return Entry(x); }, false);
+  }
+
+  // to = W + D_k as the steps of a large network add it up: rounded once per dyad, in its precision
+  template <class Entry>
+  void fold(int rows, int cols, const Number* W, Entry* to) const {
+    using One = Pack<Number, 1>;
+    for (int i = 0; i < rows; ++i) {
+      for (int j = 0; j < cols; ++j) {
+        One w(*W++);
+        for (int s = 0; s < count; ++s) w = fma(One(coefficient[s] * u[s][i]), One(v[s][j]), w);
+        *to++ = Entry(w.lane(0));
+      }
+    }
   }
 };
 

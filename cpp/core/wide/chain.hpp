@@ -87,15 +87,22 @@ class WideChain {
                      Vectors<Scalar> v, Scalar* squares = nullptr) {
     // or there are too many sums
     constexpr int streams = beside == Beside::product_and_square ? 2 : StreamCounts<Scalar>::fold;
+    push_through<streams>(W, dyads, v, [&](int k) {
+      return [&, k, layer = folded.layer(net_, k)](const auto& rows, const Scalar* x, Scalar* y,
+                                                   const Upcoming& next) {
+        Scalar* square = squares ? squares + net_.vectors[k] : nullptr;
+        fold_streams<beside>(net_.cols(k), rows, layer, x, y, square, next);
+      };
+    });
+  }
+
+  // The push by products of another's: product(k)(rows, x, y, next) sets y = W_k x in the rows of
+  // so many streams, and may change them.
+  template <int streams, class Product>
+  void push_through(Scalar* W, const Dyads<Scalar>& dyads, Vectors<Scalar> v, Product product) {
     team_.run([&](Team::Member member) {
       for (int k = 1; k <= net_.depth(); ++k) {
-        const LayerDyads<Scalar> layer = folded.layer(net_, k);
-        Scalar* square = squares ? squares + net_.vectors[k] : nullptr;
-        push_layer<streams>(
-            member, k, W, dyads, v, NoSource{},
-            [&](const auto& rows, const Scalar* x, Scalar* y, const Upcoming& next) {
-              fold_streams<beside>(net_.cols(k), rows, layer, x, y, square, next);
-            });
+        push_layer<streams>(member, k, W, dyads, v, NoSource{}, product(k));
       }
     });
   }

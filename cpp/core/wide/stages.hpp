@@ -1,37 +1,39 @@
 // The stages of a step of one large linear network, whose weights stay where they are.
 //
-// A step adds dyads to the weights, one per stage. They wait, with their vectors, and
-// every product takes them into account, until a push folds several of them into the memory of the
-// weights on its way: so a step of descent reads the weights twice, and writes them once in several
-// steps. The push that writes folds the term of its own step, too, right after it has used a row.
+// A step adds dyads to the weights, one per stage. They wait, with their vectors, and every product
+// takes them into account, until a push folds several of them into the memory of the weights on its
+// way: so a step of descent reads the weights twice, and writes them once in several steps. The
+// push that writes folds the dyad of its own step, too, right after it has used a row.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <numeric>
 
-#include "model/out_of_range.hpp"
-#include "model/problem.hpp"
-#include "risk/quadratic.hpp"
+#include "rules/rule.hpp"
 #include "scheme/steps.hpp"
-#include "wide/chain.hpp"
+#include "wide/network.hpp"
 
 namespace deeplinear {
 
 template <class Scalar_>
-class WideStages {
+class WideStages : public WideNetwork<Scalar_> {
+  using Base = WideNetwork<Scalar_>;
+  using Base::chain_;
+  using Base::net_;
+  using Base::numbers;
+  using Base::pull;
+
  public:
-  using Scalar = Scalar_;
-  using P = Pack<Scalar, 1>;
-  using Index = Layout::Index;
-  static constexpr bool by_samples = false;
-  static constexpr bool in_place = true;
+  using typename Base::Index;
+  using typename Base::P;
+  using typename Base::Scalar;
+  static constexpr int rule_arrays = 0;
 
   WideStages(const Problem& problem, const Tableau& tableau, Team& team)
-      : net_(problem.net),
+      : Base(problem, team),
         tableau_(tableau),
-        risk_(problem.risk),
-        chain_(problem.net, team),
         steps_per_write_(tableau.stages == 1 ? steps_per_write(problem.net) : 1),
         slots_(tableau.stages == 1 ? steps_per_write_ : 2 * tableau.stages),
         storage_(2 * slots_ * net_.coordinates, Scalar(0)),
@@ -46,7 +48,36 @@ class WideStages {
 
   const Tableau& tableau() const { return tableau_; }
 
-  P start(P* W) { return pull_stage(numbers(W), 0, waiting_); }
+  // A run takes its place, which is one that goes on after so many steps where there is a state.
+  void begin(P* W, int, const RuleSettings&, double, std::int64_t steps, const Scalar* state) {
+    if (!state || state_size(net_, tableau_, steps) == 0) return;
+    std::copy_n(state, net_.parameters, numbers(W));
+    state += net_.parameters;
+    for (int s = 0; s < waiting_after(net_, tableau_, steps); ++s) {
+      const Scalar c = *state++;
+      state = Base::read_vectors(state, u(0));
+      state = Base::read_vectors(state, v(0));
+      add_waiting(0, c);
+    }
+  }
+
+  // What a run keeps beside its weights, which are those after all that waits: the weights in
+  // memory and the dyads that wait. Others would round differently from there on.
+  static Index state_size(const Layout& net, const Tableau& tableau, std::int64_t steps) {
+    const int waiting = waiting_after(net, tableau, steps);
+    return waiting == 0 ? 0 : net.parameters + waiting * (1 + 2 * net.coordinates);
+  }
+  void store_state(const P* W, int, Scalar* state) const {
+    if (waiting_.count == 0) return;
+    state = std::copy_n(numbers(W), net_.parameters, state);
+    for (int s = 0; s < waiting_.count; ++s) {
+      *state++ = waiting_.coefficient[s];
+      state = Base::write_vectors(waiting_.u[s], state);
+      state = Base::write_vectors(waiting_.v[s], state);
+    }
+  }
+
+  P start(P* W) { return pull(numbers(W), waiting_, u(0), v(0)); }
 
   void descend(P* W, P h) {
     if (waiting_.count + 1 < steps_per_write_) {
@@ -62,14 +93,14 @@ class WideStages {
     for (int j = 0; j < s; ++j) {
       if (tableau_.a[s][j] != 0) dyads.add(Scalar(-tableau_.a[s][j]) * h.lane(0), u(j), v(j));
     }
-    const P excess = s > 0 ? pull_stage(numbers(W), s, dyads) : zero<P>();
+    const P excess = s > 0 ? pull(numbers(W), dyads, u(s), v(s)) : zero<P>();
     push_stage(numbers(W), s, dyads);
     return excess;
   }
 
   P evaluate_at(P* W, int s) {
     norms_known_ = false;  // of another run's weights
-    const P excess = pull_stage(numbers(W), s, waiting_);
+    const P excess = pull(numbers(W), waiting_, u(s), v(s));
     push_stage(numbers(W), s, waiting_);
     return excess;
   }
@@ -120,7 +151,8 @@ class WideStages {
     if (waiting_.count > 0) fold<Beside::product>(numbers(W), 0, Dyads<Scalar>{});
   }
 
-  // What the weights in memory lack: the dyads that wait, and sum_s c_s K_s.
+  // The weights in memory, and what they lack: the dyads that wait, and sum_s c_s K_s
+  const Scalar* memory(const P* W) const { return numbers(W); }
   Dyads<Scalar> dyads() const { return waiting_; }
   template <class Coefficients>
   Dyads<Scalar> dyads(const Coefficients& c) {
@@ -131,16 +163,8 @@ class WideStages {
     return all;
   }
 
-  // |w - w*|^2 and the two parts of the test risk at the last stage
-  P squared_distance() const { return risk_.squared_distance(); }
-  double test_offset() const { return risk_.test_offset(); }
-  P test_excess() { return risk_.test_excess(); }
-
   RangeFailure range_failure(const P* W, int, bool risk_is_finite) {
-    const Scalar* w = numbers(W);
-    return deeplinear::range_failure<Scalar>(
-        net_, risk_is_finite, [=](Index n) { return double(w[n]); },
-        [this](int k, int i) { return double(u(0).at(net_, k)[i]); });
+    return Base::range_failure_of(numbers(W), u(0), risk_is_finite);
   }
 
  private:
@@ -153,8 +177,11 @@ class WideStages {
     return width < 48 ? 1 : width < 96 ? 2 : 4;
   }
 
-  static Scalar* numbers(P* W) { return reinterpret_cast<Scalar*>(W); }
-  static const Scalar* numbers(const P* W) { return reinterpret_cast<const Scalar*>(W); }
+  static int waiting_after(const Layout& net, const Tableau& tableau, std::int64_t steps) {
+    if (tableau.stages == 1) return int(steps % steps_per_write(net));
+    const auto adds = [](double b) { return b != 0; };
+    return steps > 0 ? int(std::count_if(tableau.b, tableau.b + tableau.stages, adds)) : 0;
+  }
 
   Vectors<Scalar> vectors(int place) { return {storage_.data(), 2 * slots_, place}; }
   Vectors<Scalar> u(int s) { return vectors(2 * slot_[s]); }
@@ -169,13 +196,6 @@ class WideStages {
     waiting_.add(c, u(s), v(s));
     waiting_slots_.push_back(slot_[s]);
     renew(s);
-  }
-
-  // u^s and v^s_0; returns the excess risk
-  P pull_stage(const Scalar* W, int s, const Dyads<Scalar>& dyads) {
-    chain_.pull(W, dyads, u(s));
-    return risk_.gradient(reinterpret_cast<P*>(u(s).at(net_, 0)),
-                          reinterpret_cast<P*>(v(s).at(net_, 0)));
   }
 
   // v^s; the dyads begin with those that wait, which are folded.
@@ -244,10 +264,7 @@ class WideStages {
     return R;
   }
 
-  const Layout& net_;
   const Tableau& tableau_;
-  RiskEvaluator<P> risk_;
-  WideChain<Scalar> chain_;
   const int steps_per_write_;
   const int slots_;
   AlignedVector<Scalar> storage_;  // u and v of every slot
