@@ -62,7 +62,7 @@ T* writable(Array<T>& array, const char* name) {
 template <class T>
 std::vector<T> to_vector(const Array<T>& array, const char* name, py::ssize_t size) {
   require_shape(array, name, {size});
-  return {array.data(), array.data() + size};
+  return std::vector<T>(array.data(), array.data() + size);
 }
 
 // (d, d), row by row

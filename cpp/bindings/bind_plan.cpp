@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -41,16 +42,40 @@ py::ssize_t length(const Array<T>& array, const char* name) {
   return runs;
 }
 
+std::vector<RuleSettings> rules(const Array<double>& momentum, const Array<double>& weight_decay,
+                                const Array<bool>& nesterov, py::ssize_t runs) {
+  std::vector<RuleSettings> all(runs);
+  const auto momenta = to_vector(momentum, "momentum", runs);
+  const auto decays = to_vector(weight_decay, "weight_decay", runs);
+  const auto shifted = to_vector(nesterov, "nesterov", runs);
+  for (py::ssize_t i = 0; i < runs; ++i) {
+    require(momenta[i] >= 0 && momenta[i] < 1, "momentum", "is not from 0 to below 1");
+    require_non_negative(decays[i], "weight_decay");
+    require(!shifted[i] || momenta[i] > 0, "nesterov", "is true without momentum");
+    all[i] = {momenta[i], decays[i], shifted[i]};
+  }
+  return all;
+}
+
 Fixed make_fixed(const std::string& method, const Array<double>& step,
-                 const Array<double>& last_step, const Array<std::int64_t>& steps, double every) {
+                 const Array<double>& last_step, const Array<std::int64_t>& steps, double every,
+                 const Array<double>& momentum, const Array<double>& weight_decay,
+                 const Array<bool>& nesterov) {
   const py::ssize_t runs = length(step, "step");
   require_non_negative(every, "every");
   require(every < 0x1p62 && every == std::floor(every), "every", "is not whole");
+  auto settings = rules(momentum, weight_decay, nesterov, runs);
+  const auto is_plain = [](const RuleSettings& rule) {
+    return rule.kind() == RuleSettings::descent;
+  };
+  const bool plain = std::all_of(settings.begin(), settings.end(), is_plain);
+  require(plain || method == "euler", "method", "takes no momentum");
   return {.method = method_of(method, false),
           .step = positive_numbers(step, "step", runs),
           .last_step = positive_numbers(last_step, "last_step", runs),
           .steps = counts(steps, "steps", runs),
-          .every = std::int64_t(every)};
+          .every = std::int64_t(every),
+          .rules = plain ? std::vector<RuleSettings>() : std::move(settings)};
 }
 
 Adaptive make_adaptive(const std::string& method, double time, double every,
@@ -87,7 +112,9 @@ void register_plan(py::module_& module) {
   using Local = py::module_local;
   py::class_<Fixed>(module, "Fixed", Local())
       .def(py::init(&make_fixed), py::arg("method"), py::arg("step").noconvert(),
-           py::arg("last_step").noconvert(), py::arg("steps").noconvert(), py::arg("every"));
+           py::arg("last_step").noconvert(), py::arg("steps").noconvert(), py::arg("every"),
+           py::arg("momentum").noconvert(), py::arg("weight_decay").noconvert(),
+           py::arg("nesterov").noconvert());
   py::class_<Adaptive>(module, "Adaptive", Local())
       .def(py::init(&make_adaptive), py::arg("method"), py::arg("time"), py::arg("every"),
            py::arg("first_step").noconvert(), py::arg("rtol").noconvert(),

@@ -108,7 +108,15 @@ def engine_lacks(problem: Problem, name: str) -> str | None: ...
 
 class Fixed:
     def __init__(
-        self, method: str, step: _Float64, last_step: _Float64, steps: _Int64, every: float
+        self,
+        method: str,
+        step: _Float64,
+        last_step: _Float64,
+        steps: _Int64,
+        every: float,
+        momentum: _Float64,
+        weight_decay: _Float64,
+        nesterov: npt.NDArray[np.bool_],
     ) -> None: ...
 
 class Adaptive:

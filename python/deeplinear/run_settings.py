@@ -83,10 +83,13 @@ class RunSettings:
     def join(cls, settings: Sequence[RunSettings]) -> RunSettings:
         """Put runs of the same integrator one after another."""
         first = settings[0]
-        columns = {
-            name: np.concatenate([s.columns[name] for s in settings]) for name in first.columns
-        }
+        names = dict.fromkeys(name for s in settings for name in s.columns)
+        columns = {name: np.concatenate([s.column(name) for s in settings]) for name in names}
         return cls(first.kind, first.method, columns)
+
+    def column(self, name: str) -> npt.NDArray[Any]:
+        """Return the numbers of a field, zeros where the dynamics do not have it."""
+        return self.columns.get(name, np.zeros(self.runs))
 
     def core_steps(
         self,
@@ -97,6 +100,8 @@ class RunSettings:
     ) -> _core.Fixed | _core.Adaptive:
         """Write them as the core's steps, beside what the schedule says."""
         if not self.adaptive:
-            return _core.Fixed(self.method, self.step, last_step, steps, every)
+            rule = (self.column("momentum"), self.column("weight_decay"))
+            nesterov = self.column("nesterov").astype(bool)
+            return _core.Fixed(self.method, self.step, last_step, steps, every, *rule, nesterov)
         rest = (self.columns[name] for name in ("rtol", "atol", "max_steps"))
         return _core.Adaptive(self.method, horizon, every, self.step, *rest)

@@ -62,7 +62,7 @@ class Landscape {
   // y = 2 C x, x and y (d,)
   void multiply_covariance(const double* x, double* y) {
     using Number = Pack<double, 1>;
-    risk_.multiply_covariance(reinterpret_cast<const Number*>(x), reinterpret_cast<Number*>(y));
+    risk_.curvature(reinterpret_cast<const Number*>(x), reinterpret_cast<Number*>(y));
   }
 
   // grad_k = u_k v_{k-1}^T

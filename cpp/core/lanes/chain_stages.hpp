@@ -144,4 +144,7 @@ class ChainStages {
   AlignedVector<P> storage_;
 };
 
+static_assert(Stages<ChainStages<Pack<double, 1>>>);
+static_assert(RuledStages<ChainStages<Pack<double, 1>>>);
+
 }  // namespace deeplinear

@@ -129,4 +129,7 @@ class SampleStages {
   AlignedVector<P> stage_;  // the weights of a stage (P,)
 };
 
+static_assert(Stages<SampleStages<Pack<double, 1>>>);
+static_assert(RuledStages<SampleStages<Pack<double, 1>>>);
+
 }  // namespace deeplinear

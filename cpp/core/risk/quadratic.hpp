@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "model/problem.hpp"
+#include "risk/map_risk.hpp"
 #include "simd/aligned_array.hpp"
 #include "simd/unroll.hpp"
 
@@ -53,8 +54,8 @@ class RiskEvaluator {
     return P(Scalar(0.5)) * dot(dimension_, delta_.data(), v0);
   }
 
-  // y = 2 C x, x and y (d,)
-  void multiply_covariance(const P* x, P* y) {
+  // y = R'' x = 2 C x, x and y (d,)
+  void curvature(const P* x, P* y) {
     if (by_modes_) return multiply_modes(x, y);
     product(dimension_, dimension_, twice_covariance_.data(), x, y);
   }
@@ -167,5 +168,7 @@ class RiskEvaluator {
   ModesOf modes_, test_modes_;
   AlignedVector<P> map_;  // w, where there are test data
 };
+
+static_assert(MapRisk<RiskEvaluator<Pack<double, 1>>, Pack<double, 1>>);
 
 }  // namespace deeplinear

@@ -6,6 +6,10 @@
 #pragma once
 
 #include <concepts>
+#include <cstdint>
+
+#include "model/layout.hpp"
+#include "scheme/tableau.hpp"
 
 namespace deeplinear {
 
@@ -38,5 +42,23 @@ concept Rule = requires(R& rule, const R& kept, typename R::P* W, typename R::P 
   rule.step(W, x)(*W, rule.step(W, x).row(x), x);
   typename R::Guard;
 };
+
+// Stages whose descend takes steps of a rule.
+//
+// begin         gives the lane to a run with steps of size h, which goes on after so many steps
+//               where there is a state, and is at its start where that is null
+// state_size    how many numbers a run keeps beside its weights after so many steps: with them it
+//               goes on to the bit as if it had not stopped
+// store_state   those numbers of the run of the lane; before its weights are settled
+template <class S>
+concept RuledStages =
+    requires(S& stages, typename S::P* W, int lane, const RuleSettings& settings, double h,
+             std::int64_t steps, const typename S::P::Scalar* state, typename S::P::Scalar* to,
+             const Layout& net, const Tableau& tableau) {
+      { S::rule_arrays } -> std::convertible_to<int>;
+      stages.begin(W, lane, settings, h, steps, state);
+      { S::state_size(net, tableau, steps) } -> std::convertible_to<std::ptrdiff_t>;
+      stages.store_state(W, lane, to);
+    };
 
 }  // namespace deeplinear

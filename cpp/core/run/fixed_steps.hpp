@@ -55,15 +55,18 @@ class FixedSteps : Ensemble<Stages> {
  private:
   // W at the next step, after the start of this one; false where it was stopped on the way.
   bool step() {
-    if (stages_.tableau().stages == 1) {
-      stages_.descend(Base::W(), step_);
-      return true;
+    if constexpr (Stages::rule_arrays == 0) {
+      const int stages = stages_.tableau().stages;
+      if (stages > 1) {
+        for (int s = 0; s < stages; ++s) {
+          stages_.evaluate(Base::W(), s, step_);
+          if (Base::stop_between_stages()) return false;
+        }
+        stages_.advance(Base::W(), step_, Base::running());
+        return true;
+      }
     }
-    for (int s = 0; s < stages_.tableau().stages; ++s) {
-      stages_.evaluate(Base::W(), s, step_);
-      if (Base::stop_between_stages()) return false;
-    }
-    stages_.advance(Base::W(), step_, Base::running());
+    stages_.descend(Base::W(), step_);
     return true;
   }
 
@@ -74,7 +77,9 @@ class FixedSteps : Ensemble<Stages> {
 
   bool start(int i) {
     const bool started = Base::start(i);
-    step_.set_lane(i, started ? Scalar(plan_.step[lanes_[i].run]) : Scalar(0));
+    const std::int64_t run = lanes_[i].run;
+    step_.set_lane(i, started ? Scalar(plan_.step[run]) : Scalar(0));
+    if (started) stages_.begin(Base::W(), i, plan_.rule(run), plan_.step[run], 0, nullptr);
     return started;
   }
 

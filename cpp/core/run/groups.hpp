@@ -8,32 +8,45 @@
 
 #include "lanes/chain_stages.hpp"
 #include "lanes/sample_stages.hpp"
+#include "rules/momentum.hpp"
 #include "run/adaptive_steps.hpp"
 #include "run/fixed_steps.hpp"
 #include "threads/teams.hpp"
+#include "wide/momentum.hpp"
 #include "wide/stages.hpp"
 
 namespace deeplinear {
 
+// Runs of a problem that take the same rule, and what becomes of them
+template <class Scalar_>
+struct Runs {
+  using Scalar = Scalar_;
+  const Problem& problem;
+  const Plan& plan;
+  Scalar* weights;
+  const Records& records;
+  Stop& stop;
+  std::vector<std::int64_t> list = {};
+  Outcome outcome = {};
+
+  std::int64_t count() const { return std::int64_t(list.size()); }
+};
+
 // Of at most `useful` threads each
 template <class Group, class Scalar>
-Outcome run_groups(const Problem& problem, const Plan& plan, Scalar* weights,
-                   const Records& records, Stop& stop, int useful) {
-  Outcome outcome;
-  outcome.status.assign(plan.runs, Status::unfinished);
-  outcome.last_step.assign(plan.runs, 0);
-  outcome.out_of_range.assign(plan.runs, 0);
-  outcome.accuracies.resize(records.list.size());
-  RunQueue queue(plan.runs);
+void run_groups(Runs<Scalar>& runs, int useful) {
+  Outcome& outcome = runs.outcome;
+  Stop& stop = runs.stop;
+  RunQueue queue(runs.list);
   std::mutex mutex;
-  const int teams = int(std::min<std::int64_t>(plan.threads, plan.runs));
-  const int threads = std::min(plan.threads, teams * useful);
+  const int teams = int(std::min<std::int64_t>(runs.plan.threads, runs.count()));
+  const int threads = std::min(runs.plan.threads, teams * useful);
   std::atomic<int> working{0};
   with_teams(teams, threads, [&](int index, Team& team) {
     ++working;
     std::exception_ptr failure;
     try {
-      Group group(problem, plan, team, weights, records, outcome, queue, stop);
+      Group group(runs.problem, runs.plan, team, runs.weights, runs.records, outcome, queue, stop);
       group.run();
       const std::lock_guard lock(mutex);
       const auto& found = group.recorder().accuracies();
@@ -54,22 +67,38 @@ Outcome run_groups(const Problem& problem, const Plan& plan, Scalar* weights,
     }
     if (failure) std::rethrow_exception(failure);
   });
-  outcome.interrupted = stop.requested();
-  return outcome;
 }
 
-template <template <class> class Stages, int Lanes, class Scalar>
-Outcome run_packs(const Problem& problem, const Plan& plan, Scalar* weights, const Records& records,
-                  Stop& stop) {
+// Calls run(kind, runs) for the runs of each kind of rule, where there are any.
+template <class Scalar, class Run>
+Outcome by_rule(const Problem& problem, const Plan& plan, Scalar* weights, const Records& records,
+                Stop& stop, Run run) {
+  Runs<Scalar> runs{problem, plan, weights, records, stop};
+  runs.outcome.status.assign(plan.runs, Status::unfinished);
+  runs.outcome.last_step.assign(plan.runs, 0);
+  runs.outcome.out_of_range.assign(plan.runs, 0);
+  runs.outcome.accuracies.resize(records.list.size());
+  for (const auto kind : {RuleSettings::descent, RuleSettings::heavy_ball, RuleSettings::general}) {
+    const auto* fixed = std::get_if<Fixed>(&plan.steps);
+    runs.list.clear();
+    for (std::int64_t i = 0; i < plan.runs; ++i) {
+      if ((fixed ? fixed->rule(i).kind() : RuleSettings::descent) == kind) runs.list.push_back(i);
+    }
+    if (runs.count() > 0 && !stop.requested()) run(kind, runs);
+  }
+  runs.outcome.interrupted = stop.requested();
+  return std::move(runs.outcome);
+}
+
+template <template <class, class> class Stages, template <class> class R, int Lanes, class Scalar>
+void run_packs(Runs<Scalar>& runs) {
   using P = Pack<Scalar, Lanes>;
   // Adaptive runs take different numbers of steps: with two registers more lanes would wait for the
   // last one.
-  if constexpr (Lanes <= native_lanes<Scalar>) {
-    if (plan.adaptive()) {
-      return run_groups<AdaptiveSteps<Stages<P>>>(problem, plan, weights, records, stop, 1);
-    }
+  if constexpr (Lanes <= native_lanes<Scalar> && R<P>::arrays == 0) {
+    if (runs.plan.adaptive()) return run_groups<AdaptiveSteps<Stages<P, R<P>>>>(runs, 1);
   }
-  return run_groups<FixedSteps<Stages<P>>>(problem, plan, weights, records, stop, 1);
+  run_groups<FixedSteps<Stages<P, R<P>>>>(runs, 1);
 }
 
 // Two registers of runs hide the latency of sums from layer to layer, where there are 32 registers
@@ -92,46 +121,60 @@ template <class Scalar>
 Outcome run_wide(const Problem& problem, const Plan& plan, Scalar* weights, const Records& records,
                  Stop& stop) {
   const int useful = WideChain<Scalar>::most_useful_threads(problem.net);
-  if (plan.adaptive()) {
-    return run_groups<AdaptiveSteps<WideStages<Scalar>>>(problem, plan, weights, records, stop,
-                                                         useful);
+  return by_rule(problem, plan, weights, records, stop, [&](auto kind, Runs<Scalar>& runs) {
+    if (kind != RuleSettings::descent) {
+      run_groups<FixedSteps<WideMomentum<Scalar>>>(runs, useful);
+    } else if (plan.adaptive()) {
+      run_groups<AdaptiveSteps<WideStages<Scalar>>>(runs, useful);
+    } else {
+      run_groups<FixedSteps<WideStages<Scalar>>>(runs, useful);
+    }
+  });
+}
+
+// As many lanes as are fast for the runs; M of a rule makes two registers of them too large.
+template <template <class> class R, class Scalar>
+void run_lanes_of(Runs<Scalar>& runs) {
+  constexpr int native = native_lanes<Scalar>, wide = registers_per_pack * native,
+                half = native / packs_per_register;
+  constexpr bool plain = R<Pack<Scalar, 1>>::arrays == 0;
+  const Problem& problem = runs.problem;
+  const int threads = runs.plan.threads;
+  // Alone on its thread a run gains nothing from idle lanes beside it, which cost memory; and twice
+  // as many threads have work where half a register of runs each is enough.
+  const bool alone = runs.count() <= threads, few = runs.count() <= std::int64_t(threads) * half;
+  const auto fits_first_level = [](std::ptrdiff_t numbers) {
+    return numbers * std::ptrdiff_t(sizeof(Scalar)) <= Eigen::l1CacheSize();
+  };
+  if (problem.by_samples()) {
+    if (alone) return run_packs<SampleStages, R, 1>(runs);
+    const auto numbers = SampleGradient<Pack<Scalar, 1>>::numbers(problem.net);
+    if (few || !fits_first_level(numbers * native)) return run_packs<SampleStages, R, half>(runs);
+    return run_packs<SampleStages, R, native>(runs);
   }
-  return run_groups<FixedSteps<WideStages<Scalar>>>(problem, plan, weights, records, stop, useful);
+  if (alone) return run_packs<ChainStages, R, 1>(runs);
+  // Beyond the first-level cache its bandwidth is the limit, and more lanes only take more of it.
+  // Far beyond, a larger part of the runs of half a register stays there.
+  const auto numbers = problem.net.parameters + 2 * problem.net.coordinates;
+  if (few || !fits_first_level(numbers * native / 3)) return run_packs<ChainStages, R, half>(runs);
+  if constexpr (plain) {
+    if (fits_first_level(numbers * wide) && !runs.plan.adaptive() &&
+        runs.count() > std::int64_t(threads) * native) {
+      return run_packs<ChainStages, R, wide>(runs);
+    }
+  }
+  return run_packs<ChainStages, R, native>(runs);
 }
 
 // A SIMD lane per run
 template <class Scalar>
 Outcome run_lanes(const Problem& problem, const Plan& plan, Scalar* weights, const Records& records,
                   Stop& stop) {
-  constexpr int native = native_lanes<Scalar>, wide = registers_per_pack * native,
-                half = native / packs_per_register;
-  // Alone on its thread a run gains nothing from idle lanes beside it, which cost memory; and twice
-  // as many threads have work where half a register of runs each is enough.
-  const bool alone = plan.runs <= plan.threads,
-             few = plan.runs <= std::int64_t(plan.threads) * half;
-  const auto fits_first_level = [](std::ptrdiff_t numbers) {
-    return numbers * std::ptrdiff_t(sizeof(Scalar)) <= Eigen::l1CacheSize();
-  };
-  if (problem.by_samples()) {
-    if (alone) return run_packs<SampleStages, 1>(problem, plan, weights, records, stop);
-    const auto numbers = SampleGradient<Pack<Scalar, 1>>::numbers(problem.net);
-    if (few || !fits_first_level(numbers * native)) {
-      return run_packs<SampleStages, half>(problem, plan, weights, records, stop);
-    }
-    return run_packs<SampleStages, native>(problem, plan, weights, records, stop);
-  }
-  if (alone) return run_packs<ChainStages, 1>(problem, plan, weights, records, stop);
-  // Beyond the first-level cache its bandwidth is the limit, and more lanes only take more of it.
-  // Far beyond, a larger part of the runs of half a register stays there.
-  const auto numbers = problem.net.parameters + 2 * problem.net.coordinates;
-  if (few || !fits_first_level(numbers * native / 3)) {
-    return run_packs<ChainStages, half>(problem, plan, weights, records, stop);
-  }
-  if (fits_first_level(numbers * wide) && !plan.adaptive() &&
-      plan.runs > std::int64_t(plan.threads) * native) {
-    return run_packs<ChainStages, wide>(problem, plan, weights, records, stop);
-  }
-  return run_packs<ChainStages, native>(problem, plan, weights, records, stop);
+  return by_rule(problem, plan, weights, records, stop, [&](auto kind, Runs<Scalar>& runs) {
+    if (kind == RuleSettings::descent) return run_lanes_of<Descent>(runs);
+    if (kind == RuleSettings::heavy_ball) return run_lanes_of<HeavyBall>(runs);
+    run_lanes_of<Momentum>(runs);
+  });
 }
 
 extern template Outcome run_wide<float>(const Problem&, const Plan&, float*, const Records&, Stop&);

@@ -65,35 +65,23 @@ class LaneWeights<Stages> {
   void load(int, Scalar* from) { W_ = reinterpret_cast<P*>(from); }
   void store(Stages& stages, int, Scalar*) { stages.settle(W_); }
 
-  Weights of_lane(Stages& stages, int) { return with(stages.dyads()); }
+  Weights of_lane(Stages& stages, int) { return with(stages.memory(W_), stages.dyads()); }
   // As they are in memory once all that waits is added: rounded dyad by dyad
   void copy(Stages& stages, int, std::span<double> out) const {
-    using One = Pack<Scalar, 1>;
-    const auto* W = reinterpret_cast<const Scalar*>(W_);
-    const Dyads<Scalar> dyads = stages.dyads();
+    const Scalar* W = stages.memory(W_);
     for (int k = 1; k <= net_.depth(); ++k) {
-      const LayerDyads<Scalar> layer = dyads.layer(net_, k);
-      Layout::Index n = net_.weights[k];
-      for (int i = 0; i < net_.rows(k); ++i) {
-        for (int j = 0; j < net_.cols(k); ++j, ++n) {
-          One w(W[n]);
-          for (int s = 0; s < layer.count; ++s) {
-            w = fma(One(layer.v[s][j]), One(layer.coefficient[s] * layer.u[s][i]), w);
-          }
-          out[std::size_t(n)] = double(w.lane(0));
-        }
-      }
+      const auto n = net_.weights[k];
+      stages.dyads().layer(net_, k).fold(net_.rows(k), net_.cols(k), W + n, out.data() + n);
     }
   }
   template <class Coefficients>
   Weights of_lane(Stages& stages, int, const Coefficients& c) {
-    return with(stages.dyads(c));
+    return with(stages.memory(W_), stages.dyads(c));
   }
 
  private:
   // What is recorded is computed in float64: a run in float32 needs a copy for it.
-  Weights with(const Dyads<Scalar>& dyads) {
-    const auto* W = reinterpret_cast<const Scalar*>(W_);
+  Weights with(const Scalar* W, const Dyads<Scalar>& dyads) {
     if constexpr (std::is_same_v<Scalar, double>) {
       return {W, dyads};
     } else {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "observe/sight.hpp"
+#include "rules/rule.hpp"
 #include "run/status.hpp"
 #include "scheme/methods.hpp"
 
@@ -18,6 +19,9 @@ struct Fixed {
   std::vector<double> last_step;    // size of the last of them
   std::vector<std::int64_t> steps;  // how many
   std::int64_t every = 0;           // steps between two records, 0: start and end only
+  std::vector<RuleSettings> rules;  // empty: plain descent
+
+  RuleSettings rule(std::int64_t run) const { return rules.empty() ? RuleSettings{} : rules[run]; }
 };
 
 // Steps of a size that an error estimate decides

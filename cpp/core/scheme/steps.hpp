@@ -1,21 +1,10 @@
 // A step in the space of the weights, the same for every kind of stages.
 //
-// The stages of a problem give the risk and the gradients K_s at the stages W - h sum_j a[s][j] K_j
-// of a step from W, for the runs of a pack, each with its own step size h:
-//
-//   start(W)                the excess risk at W, from which descend and evaluate go on
-//   descend(W, h)           W -= h K_0, after start
-//   evaluate(W, s, h)       stage s in the order of s; returns the excess risk there
-//   evaluate_at(W, s)       K_s = the gradient at W; returns the excess risk
-//   take_over(s, mask)      K_0 = K_s in the lanes of the mask
-//   advance(W, h, mask)     W -= h sum_s b_s K_s in the lanes of the mask
-//   squared_error(W, e, h, rtol, atol)   of the error estimate E = h sum_s e_s K_s, see below
-//
 // Rows D of layer k and row i are D[j] after D.enter(k) and D.move_to(i).
 #pragma once
 
 #include "model/layout.hpp"
-#include "scheme/tableau.hpp"
+#include "scheme/stages.hpp"
 #include "simd/pack.hpp"
 
 namespace deeplinear {

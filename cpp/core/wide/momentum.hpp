@@ -15,6 +15,7 @@
 #include <algorithm>
 
 #include "rules/momentum.hpp"
+#include "scheme/stages.hpp"
 #include "wide/momentum_rows.hpp"
 #include "wide/network.hpp"
 
@@ -138,5 +139,7 @@ class WideMomentum : public WideNetwork<Scalar_> {
   Dyads<Scalar> waiting_;          // -h a K_n, after an even step
   Scalar delta_ = 0, minus_decay_ = 0, ratio_ = 0, scale_ = 0;
 };
+
+static_assert(DescentStages<WideMomentum<double>> && RuledStages<WideMomentum<double>>);
 
 }  // namespace deeplinear

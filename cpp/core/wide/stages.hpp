@@ -276,4 +276,6 @@ class WideStages : public WideNetwork<Scalar_> {
   std::vector<double> squared_norm_, squared_error_;  // of the layers, at [k]
 };
 
+static_assert(Stages<WideStages<double>> && RuledStages<WideStages<double>>);
+
 }  // namespace deeplinear

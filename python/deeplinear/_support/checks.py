@@ -27,6 +27,8 @@ Numbers = float | Sequence[float] | npt.NDArray[Any]
 Counts = int | Sequence[int] | npt.NDArray[Any]
 #: A field that takes one name, or several of them for a sweep.
 Names = str | Sequence[str]
+#: A field that is true or false, or a sequence of such.
+Truths = bool | Sequence[bool] | npt.NDArray[Any]
 
 #: Whole numbers up to here are exact in float64; no count goes beyond.
 LARGEST_COUNT = 2**53

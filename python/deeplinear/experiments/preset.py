@@ -169,8 +169,8 @@ class Training:
         else:
             self._only("time", "steps", "gradient flow")
             keep(self, time=positive("time", self.time))
-            for name in sequence_fields(self.dynamics):
-                raise ValueError(f"{name} must be one value here; got a sequence.")
+        for name in sequence_fields(self.dynamics).keys() - {"learning_rate"}:
+            raise ValueError(f"{name} must be one value here; got a sequence.")
         if self.every is not None:
             adaptive = isinstance(self.dynamics, GradientFlow) and self.dynamics.method == "dopri5"
             keep(self, every=(positive if adaptive else steps_between)("every", self.every))
