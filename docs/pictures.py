@@ -1,4 +1,4 @@
-"""Draws the pictures of README.md: ``python docs/pictures.py``, in the root of the sources.
+"""Draws the pictures of the pages: ``python docs/pictures.py``, in the root of the sources.
 
 A picture says in its metadata what it shows: the labels, the points and the bands, and a hash of
 its pixels. So a later drawing can be compared with it by what it shows, whatever draws it: pixels
@@ -47,15 +47,15 @@ def draw_sharpness(file: Path) -> Figure:
 
 
 def draw_diabetes(file: Path) -> Figure:
-    """As the example in README.md draws it."""
-    text = (FOLDER.parent / "README.md").read_text(encoding="utf-8")
+    """As the example in data.md draws it."""
+    text = (FOLDER / "data.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     (source,) = (block for block in blocks if file.name in block)
     names: dict[str, Any] = {"__name__": "__main__"}
     before = Path.cwd()
     os.chdir(file.parent)
     try:
-        exec(compile(source, "README.md", "exec"), names)
+        exec(compile(source, "data.md", "exec"), names)
     finally:
         os.chdir(before)
     return names["figure"]
