@@ -1,146 +1,267 @@
-"""The layers of the package: an import goes down, and never round in a circle."""
-
-from __future__ import annotations
+"""What the sources include and import, held against the layers in docs/architecture.md."""
 
 import ast
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
-import deeplinear as dl
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "architecture.md"
+pytestmark = pytest.mark.skipif(not PAGE.is_file(), reason="the tests are away from the sources")
 
-PACKAGE = Path(dl.__file__).parent
-
-# From top to bottom: an import goes to a layer further down, and modules of one layer know nothing
-# of each other. A folder counts as one module here, and has its own order inside.
-LAYERS: dict[str, tuple[str, ...]] = {
-    "names of earlier versions": ("claims", "figures", "presets", "report", "reproduce"),
-    "laboratory": ("experiments",),
-    "measurements of speed": ("bench",),
-    "face": ("__init__",),
-    "grids": ("sweeps",),
-    "lists": ("runs",),
-    "one call of the core": ("simulation",),
-    "when a run is recorded": ("schedule",),
-    "arguments": ("options", "run_settings"),
-    "what is recorded": ("records",),
-    "landscape": ("landscape", "theory"),
-    "what a landscape puts together": ("problem", "spectrum", "hessian_operator", "init"),
-    "nouns": ("network", "regression", "dynamics", "seeds"),
-    "decompositions": ("least_squares",),
-    "support": ("_support",),
-    "core": ("_core",),
-}
-LABORATORY = ("experiments", "bench")
+Edge = tuple[str, str]  # what includes or imports, and what is included or imported
 
 
-def modules() -> dict[str, Path]:
-    """The files of the package by the module's name, such as "experiments.run"."""
-    found = {}
-    for path in PACKAGE.rglob("*.py"):
-        parts = path.relative_to(PACKAGE).with_suffix("").parts
-        name = parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts
-        found[".".join(name)] = path
+@dataclass(frozen=True)
+class Layer:
+    """A layer: it may know what stands below it, but not some of it, or only some of it."""
+
+    name: str
+    rule: str = ""  # "not", "only" or nothing
+    names: frozenset[str] = frozenset()
+
+    def may_know(self, other: str) -> bool:
+        return (other in self.names) == (self.rule == "only") if self.rule else True
+
+
+LINE = re.compile(r"(?P<name>\S+)(?:\s+(?P<rule>not|only)\b(?P<names>[^#]*))?\s+# \S.*")
+
+
+def layers(page: str, language: str) -> list[Layer]:
+    """The layers of a language, top to bottom, from the fenced block that lists them."""
+    (block,) = re.findall(rf"^```layers {language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    found = []
+    for line in block.splitlines():
+        parts = LINE.fullmatch(line)
+        assert parts, line
+        names = frozenset((parts["names"] or "").split())
+        found.append(Layer(parts["name"], parts["rule"] or "", names))
     return found
 
 
-MODULES = modules()
+def layer_of(name: str, listed: Iterable[Layer], separator: str) -> str | None:
+    """The listed layer that a file or module lies in: the longest of those that hold it."""
+    held = (
+        layer.name for layer in listed if f"{name}{separator}".startswith(layer.name + separator)
+    )
+    return max(held, key=len, default=None)
 
 
-def targets(node: ast.AST, path: Path) -> Iterator[str]:
-    """The modules of the package that a statement imports."""
-    names: list[str] = []
-    if isinstance(node, ast.Import):
-        names = [alias.name for alias in node.names]
-    elif isinstance(node, ast.ImportFrom):
-        assert node.level == 0, f"{path}: an import says the whole name"
-        for alias in node.names:
-            within = f"{node.module}.{alias.name}"
-            known = within.removeprefix("deeplinear.") in MODULES
-            names.append(within if known else str(node.module))
-    for name in names:
-        if name == "deeplinear":
-            yield "__init__"
-        elif name.startswith("deeplinear."):
-            yield name.removeprefix("deeplinear.")
-
-
-def imports(module: str, *, typed: bool = True) -> set[str]:
-    """What a module imports, in functions too; for a type checker alone as well if `typed`."""
-    found: set[str] = set()
-    waiting: list[ast.AST] = [ast.parse(MODULES[module].read_text(encoding="utf-8"))]
-    while waiting:
-        node = waiting.pop()
-        found.update(targets(node, MODULES[module]))
-        guarded = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        waiting += node.orelse if guarded and not typed else ast.iter_child_nodes(node)
+def wrong(edges: Iterable[Edge], listed: list[Layer], separator: str) -> list[str]:
+    """The edges that the list does not allow, each with the reason."""
+    place = {layer.name: i for i, layer in enumerate(listed)}
+    found = []
+    for source, target in sorted(set(edges)):
+        upper, lower = (layer_of(name, listed, separator) for name in (source, target))
+        if upper is None or lower is None:
+            found.append(f"{source} -> {target}: not in a layer of the list")
+        elif upper != lower and place[lower] < place[upper]:
+            found.append(f"{source} -> {target}: {upper} lies below {lower}")
+        elif upper != lower and not listed[place[upper]].may_know(lower):
+            found.append(f"{source} -> {target}: {upper} must not know {lower}")
     return found
 
 
-def in_a_circle(names: set[str], *, typed: bool) -> list[str]:
-    edges = {name: imports(name, typed=typed) & names for name in names}
+def circle(edges: Iterable[Edge]) -> list[str]:
+    """Names that lead back to the first of them; empty where none do."""
+    graph: dict[str, set[str]] = {}
+    for source, target in edges:
+        graph.setdefault(source, set()).add(target)
     try:
-        TopologicalSorter(edges).prepare()
+        TopologicalSorter(graph).prepare()
     except CycleError as error:
-        return list(error.args[1])
+        return error.args[1]
     return []
 
 
-def unit(module: str) -> str:
-    return module.split(".")[0]
+# ---- C++ ---------------------------------------------------------------------------------------
+
+CPP = ROOT / "cpp"
+INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 
 
-def test_every_module_has_one_layer() -> None:
-    listed = [name for layer in LAYERS.values() for name in layer]
-    assert len(listed) == len(set(listed))
-    assert set(listed) == {unit(name) for name in MODULES}
+def sources() -> list[Path]:
+    return sorted(path for path in CPP.glob("**/*") if path.suffix in (".hpp", ".cpp"))
 
 
-def test_imports_go_down() -> None:
-    depth = {name: i for i, layer in enumerate(LAYERS.values()) for name in layer}
-    up = [
-        f"{module} imports {target}"
-        for module in MODULES
-        for target in sorted(imports(module))
-        if unit(module) != unit(target) and depth[unit(module)] >= depth[unit(target)]
-    ]
-    assert not up
+def included(file: Path, name: str) -> Path | None:
+    """The file that a compiler takes: beside the one that includes it, or from cpp or cpp/core."""
+    folders = (file.parent, CPP, CPP / "core")
+    return next((folder / name for folder in folders if (folder / name).is_file()), None)
 
 
-def test_the_library_does_not_know_its_laboratory() -> None:
-    above = {name for layer in list(LAYERS.values())[:3] for name in layer}
-    library = {module for module in MODULES if unit(module) not in above}
-    assert library >= {"__init__", "landscape", "_support.memory"}
-    assert not [m for m in library if {unit(t) for t in imports(m)} & {*LABORATORY}]
+def includes() -> Iterator[Edge]:
+    for file in sources():
+        for name in INCLUDE.findall(file.read_text(encoding="utf-8")):
+            found = included(file, name)
+            assert found, f"{file.relative_to(ROOT)} includes {name}, which is not there"
+            yield tuple(path.relative_to(CPP).as_posix() for path in (file, found))
 
 
-def test_no_circle_of_imports() -> None:
-    """In the library not even of what only a type checker imports."""
-    assert not in_a_circle(set(MODULES), typed=False)
-    assert not in_a_circle({m for m in MODULES if unit(m) != "experiments"}, typed=True)
+def test_includes_run_down():
+    listed = layers(PAGE.read_text(encoding="utf-8"), "cpp")
+    edges = list(includes())
+    assert len(edges) > 100
+    assert wrong(edges, listed, "/") == []
+    assert circle(edges) == []
 
 
-def test_no_module_is_long() -> None:
-    lines = {m: len(p.read_text(encoding="utf-8").splitlines()) for m, p in MODULES.items()}
-    assert {module: count for module, count in lines.items() if count > 400} == {}
+def test_includes_in_the_core_say_the_folder():
+    for file in (CPP / "core").glob("**/*.[hc]pp"):
+        for name in INCLUDE.findall(file.read_text(encoding="utf-8")):
+            assert (CPP / "core" / name).is_file(), f"{file.relative_to(ROOT)} includes {name}"
 
 
-def test_a_circle_and_a_guard_are_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    guard = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n"
-    texts = {
-        "one": f"{guard}    from deeplinear import two",
-        "two": "def late():\n    from deeplinear.three import x",
-        "three": "import deeplinear.one as other, sys",
-        "four": "import deeplinear as dl\nfrom deeplinear import __version__",
-    }
-    for name, text in texts.items():
-        (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
-        monkeypatch.setitem(MODULES, name, tmp_path / f"{name}.py")
-    assert imports("one") == {"two"}
-    assert imports("one", typed=False) == set()
-    assert imports("two") == {"three"}
-    assert imports("four") == {"__init__"}
-    assert set(in_a_circle({*texts}, typed=True)) == {"one", "two", "three"}
-    assert in_a_circle({*texts}, typed=False) == []
+def test_the_list_has_every_folder_of_the_core():
+    listed = {layer.name for layer in layers(PAGE.read_text(encoding="utf-8"), "cpp")}
+    core, beside = CPP / "core", {"bindings", "core", "limits", "loader", "tests"}
+    there = {f"core/{path.name}" for path in core.iterdir() if path.is_dir()}
+    assert {name for name in listed if name.startswith("core/")} == there
+    assert {path.name for path in CPP.iterdir() if path.is_dir()} <= beside
+    assert not [path for path in core.iterdir() if path.is_file()]
+
+
+# ---- Python ------------------------------------------------------------------------------------
+
+PACKAGE = ROOT / "python" / "deeplinear"
+
+
+def module_name(file: Path) -> str:
+    parts = file.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def modules() -> dict[str, Path]:
+    return {module_name(file): file for file in sorted(PACKAGE.glob("**/*.py"))}
+
+
+def imported(module: str, tree: ast.AST, there: Iterable[str]) -> Iterator[str]:
+    """The modules of the package that a module imports, at its top, within a function, or for type
+    checkers alone. ``from a import b`` is the module a.b where there is one.
+    """
+    package = module if there[module].name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in there)
+        elif isinstance(node, ast.ImportFrom):
+            parts = package.split(".")
+            above = parts[: len(parts) + 1 - node.level] if node.level else []
+            home = ".".join([*above, *([node.module] if node.module else [])])
+            for alias in node.names if home in there else ():
+                inner = f"{home}.{alias.name}"
+                yield inner if inner in there else home
+
+
+def imports() -> Iterator[Edge]:
+    there = modules()
+    for module, file in there.items():
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        yield from ((module, name) for name in imported(module, tree, there))
+
+
+def test_imports_run_down():
+    listed = layers(PAGE.read_text(encoding="utf-8"), "python")
+    edges = list(imports())
+    assert len(edges) > 100
+    assert wrong(edges, listed, ".") == []
+    assert circle(edges) == []
+    assert {layer.name for layer in listed} <= set(modules())
+
+
+# ---- What these tests would find ---------------------------------------------------------------
+
+LIST = """
+```layers cpp
+top             # knows all
+left   not low  # but one
+right  only low # but the others
+low             # nothing is below
+```
+"""
+
+
+@pytest.mark.parametrize(
+    ("edge", "fault"),
+    [
+        (("top/a", "low/b"), None),
+        (("low/a", "low/b"), None),
+        (("low/a", "left/b"), "low lies below left"),
+        (("left/a", "low/b"), "left must not know low"),
+        (("left/a", "right/b"), None),
+        (("right/a", "low/b"), None),
+        (("top/a", "lower/b"), "not in a layer of the list"),
+    ],
+)
+def test_an_arrow_that_runs_up_is_found(edge, fault):
+    found = wrong([edge], layers(LIST, "cpp"), "/")
+    assert found == ([] if fault is None else [f"{edge[0]} -> {edge[1]}: {fault}"])
+
+
+def test_a_circle_is_found():
+    assert circle([("a", "b"), ("b", "c"), ("a", "c")]) == []
+    assert set(circle([("a", "b"), ("b", "c"), ("c", "a")])) == {"a", "b", "c"}
+
+
+def test_imports_are_found_wherever_they_stand():
+    there = dict.fromkeys(("deeplinear", "deeplinear.x", "deeplinear.y.z"), PACKAGE / "x.py")
+    there |= dict.fromkeys(("deeplinear.y",), PACKAGE / "__init__.py")
+    text = """
+import numpy
+import deeplinear as dl
+from deeplinear import name
+if TYPE_CHECKING:
+    from deeplinear.y import z
+def late():
+    from . import x
+"""
+    found = list(imported("deeplinear.x", ast.parse(text), there))
+    assert sorted(found) == ["deeplinear", "deeplinear", "deeplinear.x", "deeplinear.y.z"]
+
+
+# ---- Sizes and names ---------------------------------------------------------------------------
+
+LONGEST = 400
+MOST_FILES = 12
+TEXT = {".cpp", ".css", ".hpp", ".j2", ".json", ".md", ".py", ".pyi", ".toml", ".txt", ".yml", ""}
+FOLDERS = (".ci", ".github", "benchmarks", "cpp", "docs", "licenses", "python", "tests")
+#: Data, and texts of others
+NOT_OURS = {"tests/golden.json", "LICENSE", *(f"licenses/{name}" for name in (
+    "GPL-3.0.txt", "MPL-2.0.txt"))}  # fmt: skip
+
+
+def texts() -> Iterator[Path]:
+    """Files that people read and write: code, tests and pages."""
+    for file in chain(ROOT.iterdir(), *((ROOT / folder).glob("**/*") for folder in FOLDERS)):
+        hidden = "__pycache__" in file.parts
+        if file.is_file() and file.suffix in TEXT and not hidden:
+            yield file
+
+
+def test_no_file_is_long():
+    long = {}
+    for file in texts():
+        name = file.relative_to(ROOT).as_posix()
+        lines = file.read_text(encoding="utf-8").count("\n")
+        if lines > LONGEST and name not in NOT_OURS:
+            long[name] = lines
+    assert long == {}
+
+
+def test_no_folder_of_the_core_is_full():
+    for folder in [CPP / "core", *(CPP / "core").glob("**/")]:
+        files = [path for path in folder.iterdir() if path.is_file()]
+        assert len(files) <= MOST_FILES, folder.relative_to(ROOT)
+
+
+def test_no_two_tests_have_one_name():
+    where: dict[str, set[str]] = {}
+    for file in [*(ROOT / "tests").glob("**/test_*.py"), *(ROOT / "benchmarks").glob("test_*.py")]:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                where.setdefault(node.name, set()).add(file.relative_to(ROOT).as_posix())
+    assert {name: files for name, files in where.items() if len(files) > 1} == {}
