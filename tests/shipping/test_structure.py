@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from itertools import chain
@@ -131,37 +131,41 @@ def test_the_list_has_every_folder_of_the_core():
 PACKAGE = ROOT / "python" / "deeplinear"
 
 
-def module_name(file: Path) -> str:
-    parts = file.relative_to(PACKAGE.parent).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
 def modules() -> dict[str, Path]:
-    return {module_name(file): file for file in sorted(PACKAGE.glob("**/*.py"))}
+    """The files of the package by the module's name in it; the package itself is __init__."""
+    found = {}
+    for file in sorted(PACKAGE.glob("**/*.py")):
+        parts = file.relative_to(PACKAGE).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" and parts[1:] else parts)] = file
+    return found
 
 
-def imported(module: str, tree: ast.AST, there: Iterable[str]) -> Iterator[str]:
-    """The modules of the package that a module imports, at its top, within a function, or for type
+def imported(tree: ast.AST, there: Container[str]) -> Iterator[str]:
+    """The modules of the package that a module imports: at its top, in functions, and for type
     checkers alone. ``from a import b`` is the module a.b where there is one.
     """
-    package = module if there[module].name == "__init__.py" else module.rpartition(".")[0]
     for node in ast.walk(tree):
+        names = []
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name in there)
+            names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            parts = package.split(".")
-            above = parts[: len(parts) + 1 - node.level] if node.level else []
-            home = ".".join([*above, *([node.module] if node.module else [])])
-            for alias in node.names if home in there else ():
-                inner = f"{home}.{alias.name}"
-                yield inner if inner in there else home
+            assert node.level == 0, f"an import says the whole name: {ast.unparse(node)}"
+            for alias in node.names:
+                within = f"{node.module}.{alias.name}"
+                known = within.removeprefix("deeplinear.") in there
+                names.append(within if known else str(node.module))
+        for name in names:
+            if name == "deeplinear":
+                yield "__init__"
+            elif name.startswith("deeplinear."):
+                yield name.removeprefix("deeplinear.")
 
 
 def imports() -> Iterator[Edge]:
     there = modules()
     for module, file in there.items():
         tree = ast.parse(file.read_text(encoding="utf-8"))
-        yield from ((module, name) for name in imported(module, tree, there))
+        yield from ((module, name) for name in imported(tree, there))
 
 
 def test_imports_run_down():
@@ -170,7 +174,12 @@ def test_imports_run_down():
     assert len(edges) > 100
     assert wrong(edges, listed, ".") == []
     assert circle(edges) == []
-    assert {layer.name for layer in listed} <= set(modules())
+
+
+def test_the_list_has_every_module_of_the_package():
+    listed = [layer.name for layer in layers(PAGE.read_text(encoding="utf-8"), "python")]
+    assert len(listed) == len(set(listed))
+    assert set(listed) == {name.split(".")[0] for name in modules()}
 
 
 # ---- What these tests would find ---------------------------------------------------------------
@@ -208,19 +217,17 @@ def test_a_circle_is_found():
 
 
 def test_imports_are_found_wherever_they_stand():
-    there = dict.fromkeys(("deeplinear", "deeplinear.x", "deeplinear.y.z"), PACKAGE / "x.py")
-    there |= dict.fromkeys(("deeplinear.y",), PACKAGE / "__init__.py")
     text = """
 import numpy
 import deeplinear as dl
-from deeplinear import name
+from deeplinear import __version__
 if TYPE_CHECKING:
     from deeplinear.y import z
 def late():
-    from . import x
+    import deeplinear.x, sys
 """
-    found = list(imported("deeplinear.x", ast.parse(text), there))
-    assert sorted(found) == ["deeplinear", "deeplinear", "deeplinear.x", "deeplinear.y.z"]
+    found = list(imported(ast.parse(text), {"x", "y", "y.z"}))
+    assert sorted(found) == ["__init__", "__init__", "x", "y.z"]
 
 
 # ---- Sizes and names ---------------------------------------------------------------------------
