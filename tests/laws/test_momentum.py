@@ -1,4 +1,4 @@
-"""Momentum and weight decay: each engine against a plain loop, PyTorch and the edge of stability."""
+"""Momentum and weight decay: against a plain loop, PyTorch and the edge of stability."""
 
 from __future__ import annotations
 
@@ -257,3 +257,31 @@ def test_single_precision(engine: str, rule: dict[str, Any]) -> None:
 def test_refused(arguments: dict[str, Any], sentence: str) -> None:
     with pytest.raises((TypeError, ValueError), match=f"^{sentence}"):
         dl.GradientDescent(0.1, **arguments)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_edge_of_stability(nesterov: bool) -> None:
+    """The sharpness rises to that beyond which a quadratic is not stable, and hovers there.
+
+    It stays for long only where the covariance is spread and w* lies in slow directions.
+    """
+    momentum, edge, width = 0.5, 5.0, 4
+    factor = (2 + 2 * momentum) / (1 + 2 * momentum if nesterov else 1)
+    X = np.sqrt(width) * np.diag(np.logspace(0, -1.5, width))
+    y = X @ np.array([0.0, 0.0, 1.0, 3.0])
+    network = dl.Network((width, width, width, 1))
+    rng = np.random.default_rng(0)
+    square = [0.6 * np.eye(width) + 0.05 * rng.standard_normal((width, width)) for _ in range(2)]
+    weights = [*square, 0.3 * rng.standard_normal((1, width))]
+    landscape = dl.Landscape(network, dl.Regression(X, y))
+    dataset = dl.simulate(
+        landscape,
+        weights,
+        dl.GradientDescent(factor / edge, momentum, nesterov),
+        steps=10_000,
+        every=100,
+        record=("sharpness",),
+    )
+    sharpness = dataset["sharpness"].values[0]
+    assert sharpness[0] < 0.5 * edge
+    assert np.median(sharpness[len(sharpness) // 2 :]) == pytest.approx(edge, rel=0.01)

@@ -30,10 +30,11 @@ def landscape(problem: Problem, threads: int, activation: str = "identity") -> L
 
 
 def descent(
-    problem: Problem, dtype: str, threads: int, activation: str = "identity"
+    problem: Problem, dtype: str, threads: int, activation: str = "identity", **rule: Any
 ) -> Callable[[int], Any]:
-    """Train from the start for so many steps."""
-    return _training(problem, dtype, threads, GradientDescent(problem.learning_rate), activation)
+    """Train from the start for so many steps; `rule` are more fields of `GradientDescent`."""
+    dynamics = GradientDescent(problem.learning_rate, **rule)
+    return _training(problem, dtype, threads, dynamics, activation)
 
 
 def flow(problem: Problem, dtype: str, threads: int, method: str) -> Callable[[float], Any]:

@@ -35,6 +35,7 @@ __all__ = [
     "ensemble",
     "flow",
     "make_works",
+    "rules",
     "run_of",
     "sharpness",
     "thread_counts",
@@ -188,6 +189,32 @@ def flow(name: str, problem: Problem, threads: int) -> Work:
     return Work(name, title, "step", tuple(entries), size)
 
 
+def rules(name: str, problem: Problem, threads: int) -> Work:
+    """Set up steps with momentum beside those of plain descent, all by this package."""
+    entries = [
+        Entry(
+            f"{OURS}, {rule}",
+            partial(ours.descent, problem, "float64", threads, **fields),
+            threads,
+            fixed_cost=problem.runs == 1,
+        )
+        for rule, fields in _RULES.items()
+    ]
+    one = problem.runs == 1
+    kind = "one network" if one else "ensemble"
+    unit, limit_of = ("step", _bytes(problem)) if one else ("run and step", "float64")
+    title = f"Steps of the rules, {kind}, {problem.name}, float64"
+    return Work(name, title, unit, tuple(entries), limit_of, problem.runs)
+
+
+_RULES: dict[str, dict[str, Any]] = {
+    "gradient descent": {},
+    "momentum": {"momentum": 0.9},
+    "Nesterov's": {"momentum": 0.9, "nesterov": True},
+    "Nesterov's, weight decay": {"momentum": 0.9, "nesterov": True, "weight_decay": 1e-4},
+}
+
+
 def _last_step(dataset: Any) -> float:
     return float(dataset.last_step[0])
 
@@ -259,6 +286,8 @@ _WORKS: dict[str, tuple[_Make, Problem, Problem]] = {
     ),
     "deep": (descent, DEEP_NETWORK, one_network(32, 50)),
     "wide": (descent, WIDE_NETWORK, one_network(128, 10)),
+    "ensemble-rules": (rules, SMALL, Problem(5, 10, 256, 0.35)),
+    "wide-rules": (rules, WIDE_NETWORK, one_network(128, 10)),
     "deep-flow": (flow, DEEP_NETWORK, one_network(32, 50)),
     "wide-flow": (flow, WIDE_NETWORK, one_network(128, 10)),
     "sharpness": (sharpness, MIDDLE_NETWORK, one_network(16, 20)),
