@@ -1,18 +1,20 @@
 """The claims: complete on the package's experiments, and broken by data that break them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import xarray as xr
 
 from deeplinear.experiments import claims
-from deeplinear.experiments import run as reproduce
 from deeplinear.experiments.library import PRESETS
+from small import quick_of
 
 
 @pytest.fixture(scope="module")
 def quick() -> dict[str, xr.Dataset]:
     linear = [preset for preset in PRESETS.values() if preset.network.linear]
-    return {preset.name: reproduce.run(preset.quick(), progress=False) for preset in linear}
+    return {preset.name: quick_of(preset.name) for preset in linear}
 
 
 def verdicts(data: xr.Dataset, claim: int, words: str = "") -> list[bool | None]:
@@ -96,3 +98,35 @@ def test_rows_follow_from_the_data_not_from_the_name(quick):
     found = claims.rows(data)
     assert {row.claim for row in found} == {1, 5}
     assert {row.experiment for row in found} == {"mine"}
+
+
+def test_every_claim_in_the_folder_is_in_the_list():
+    folder = Path(claims.__file__).parent
+    found = {file.stem for file in folder.glob("*.py") if "\nCLAIM = " in file.read_text()}
+    listed = {claim.findings.__module__.rpartition(".")[2] for claim in claims.ALL}
+    assert found == listed
+    numbers = [claim.number for claim in claims.ALL]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert dict(claims.CLAIMS) == {claim.number: claim.sentence for claim in claims.ALL}
+
+
+def test_any_part_of_the_runs_has_rows(quick):
+    """Such as only those that diverged, those at rates that are too large, or those of flow."""
+    rng = np.random.default_rng(0)
+    for data in quick.values():
+        runs = data.sizes["run"]
+        flow = np.isnan(data["learning_rate"].values)
+        fast = ~(data["learning_rate"] <= data["critical_learning_rate"]).values
+        lost = data["status"].values == "diverged"
+        some = [rng.random(runs) < share for share in (0.02, 0.1, 0.5)]
+        for chosen in (flow, ~flow, fast & ~flow, lost, data["reached"].values, *some):
+            if chosen.any():
+                found = claims.rows(data.isel(run=chosen))
+                assert all(row.quantity and row.measured for row in found)
+
+
+def test_flow_alone_from_fewer_samples_than_inputs_has_no_gap(quick):
+    data = quick["underdetermined"]
+    flow = data.assign_coords(learning_rate=("run", np.full(data.sizes["run"], np.nan)))
+    assert {row.claim for row in claims.rows(data)} >= {6}
+    assert 6 not in {row.claim for row in claims.rows(flow)}

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from deeplinear.experiments import netcdf
 from deeplinear.experiments import run as reproduce
 from deeplinear.experiments.library import PRESETS
 from deeplinear.experiments.report import write
+from deeplinear.experiments.results import netcdf
 
 CURVES = PRESETS["plain-curves"].quick()
 NAME = f"{CURVES.name}.nc"

@@ -11,7 +11,6 @@ import deeplinear as dl
 from deeplinear import init
 from deeplinear.experiments import figures
 from deeplinear.experiments import run as reproduce
-from deeplinear.experiments.figure_needs import lacking
 from deeplinear.experiments.preset import (
     FIGURE_NAMES,
     Architecture,
@@ -47,7 +46,11 @@ def test_what_is_not_refused_is_drawn(data: Any) -> None:
     sizes = (1, 2) if data is GAUSSIAN else (1,)
     for training in chain.from_iterable(combinations(PARTS, n) for n in sizes):
         bare = preset(training, data)
-        possible = [x for x in FIGURE_NAMES if not lacking(x, bare.record, data, training)]
+        possible = [
+            name
+            for name, drawing in figures.FIGURES.items()
+            if not drawing.lacking(bare.record, data, training)
+        ]
         dataset = reproduce.run(preset(training, data, *possible), progress=False)
         with figures.style():
             for name in possible:

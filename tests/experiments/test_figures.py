@@ -1,18 +1,17 @@
-import math
 import re
 from importlib import resources
+from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pytest
 import xarray as xr
-from scipy import stats
 
 from deeplinear.experiments import figures
 from deeplinear.experiments import run as reproduce
-from deeplinear.experiments.figures.statistics import regression_line
 from deeplinear.experiments.library import PLAIN, PRESETS
 from deeplinear.experiments.preset import FIGURE_NAMES
+from small import quick_of
 
 NAMES = {
     f"{name}.{end}"
@@ -23,7 +22,7 @@ NAMES = {
 
 @pytest.fixture(scope="module")
 def dataset() -> xr.Dataset:
-    return reproduce.run(PLAIN.quick(), progress=False)
+    return quick_of("plain")
 
 
 def test_the_same_data_give_the_same_files(dataset, tmp_path):
@@ -88,51 +87,12 @@ def test_data_of_which_every_run_diverged_can_be_drawn(dataset, tmp_path):
     assert len(figures.draw(lost, tmp_path)) == 9
 
 
-@pytest.mark.parametrize("n", [6, 7, 20, 80])
-def test_median_interval_is_the_narrowest_that_covers(n):
-    values = np.random.default_rng(n).standard_normal(n)
-    median, lower, upper = figures.median_interval(values)
-    x = np.sort(values)
-    k = int(np.searchsorted(x, lower)) + 1
-    assert (x[k - 1], x[n - k]) == (lower, upper)
-    assert median == np.median(values)
-    assert 1 - 2 * stats.binom.cdf(k - 1, n, 0.5) >= 0.95
-    assert 1 - 2 * stats.binom.cdf(k, n, 0.5) < 0.95
-
-
-def test_median_interval_of_few_values():
-    assert all(math.isnan(x) for x in figures.median_interval([]))
-    median, lower, upper = figures.median_interval([1.0, 2.0, 4.0])
-    assert median == 2
-    assert math.isnan(lower)
-    assert math.isnan(upper)
-
-
-@pytest.mark.parametrize(("successes", "n"), [(0, 20), (1, 20), (13, 80), (20, 20)])
-def test_wilson_interval(successes, n):
-    interval = stats.binomtest(successes, n).proportion_ci(method="wilson")
-    np.testing.assert_allclose(
-        figures.wilson_interval(successes, n),
-        [successes / n, interval.low, interval.high],
-        atol=1e-12,
-    )
-
-
 def test_without_matplotlib_one_sentence_says_what_to_install(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr("deeplinear._support.files.find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"matplotlib.*pip install 'deeplinear\[all\]'"):
         figures.draw(dataset, tmp_path)
     with pytest.raises(ImportError, match=r"h5netcdf and h5py.*pip install 'deeplinear\[all\]'"):
         reproduce.save(dataset, tmp_path)
-
-
-@pytest.fixture(scope="module")
-def experiments() -> dict[str, xr.Dataset]:
-    return {
-        name: reproduce.run(preset.quick(), progress=False)
-        for name, preset in PRESETS.items()
-        if name != "gelu"  # like plain, and slower
-    }
 
 
 ALL = [
@@ -150,11 +110,19 @@ def test_every_figure_is_drawn_by_some_experiment():
     assert set(figures.FIGURES) == set(FIGURE_NAMES)
 
 
+def test_every_figure_in_the_folder_is_in_the_list():
+    folder = Path(figures.__file__).parent
+    found = {file.stem for file in folder.glob("*.py") if "\nDRAWING = " in file.read_text()}
+    listed = {drawing.draw.__module__.rpartition(".")[2] for drawing in figures.FIGURES.values()}
+    assert found == listed
+    assert all(name == drawing.name for name, drawing in figures.FIGURES.items())
+
+
 @pytest.mark.parametrize("narrow", [False, True])
 @pytest.mark.parametrize(("name", "key"), ALL)
-def test_every_figure_is_labelled_and_clips_no_text(experiments, name, key, narrow):
+def test_every_figure_is_labelled_and_clips_no_text(name, key, narrow):
     with figures.style(narrow=narrow):
-        figure = figures.FIGURES[key](experiments[name])
+        figure = figures.FIGURES[key](quick_of(name))
         figure.draw_without_rendering()
         width, height = figure.bbox.width, figure.bbox.height
         for axes in figure.axes:
@@ -186,8 +154,8 @@ def _is_hidden_tick(text, figure) -> bool:
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_svg_is_the_same_every_time_and_has_no_ground(experiments, dark):
-    first, second = (figures.svg(experiments["plain-curves"], "curves", dark=dark) for _ in "ab")
+def test_svg_is_the_same_every_time_and_has_no_ground(dark):
+    first, second = (figures.svg(quick_of("plain-curves"), "curves", dark=dark) for _ in "ab")
     assert first == second
     assert "<text" not in first  # paths: no font is needed
     assert ("#e8e8e8" in first) == dark
@@ -201,12 +169,12 @@ def luminance(color: str) -> float:
 
 
 @pytest.mark.parametrize("narrow", [False, True])
-def test_on_a_dark_page_ink_is_light_and_discs_are_hollow(experiments, narrow):
+def test_on_a_dark_page_ink_is_light_and_discs_are_hollow(narrow):
     css = (resources.files("deeplinear.experiments.report") / "style.css").read_text()
     ground = re.findall(r"--page: (#[0-9a-f]{6})", css)[1]
     for name, key in (("plain", "sharpness"), ("alignment", "alignment-curves")):
-        svg = figures.svg(experiments[name], key, dark=True, narrow=narrow)
-        light = figures.svg(experiments[name], key, narrow=narrow)
+        svg = figures.svg(quick_of(name), key, dark=True, narrow=narrow)
+        light = figures.svg(quick_of(name), key, narrow=narrow)
         assert ("fill: #ffffff" in light) == (f"fill: {ground}" in svg) == (name == "plain")
         assert "#ffffff" not in svg
         colors = set(re.findall(r"(?:fill|stroke): (#[0-9a-f]{6})", svg)) - {ground, "#3a3a3a"}
@@ -217,23 +185,3 @@ def test_on_a_dark_page_ink_is_light_and_discs_are_hollow(experiments, narrow):
         assert re.sub("#[0-9a-f]{6}", "", svg).replace(' fill=""', "") == re.sub(
             "#[0-9a-f]{6}", "", light
         )
-
-
-def test_the_regression_line_is_that_of_textbooks():
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=40)
-    y = 2 * x + 1 + rng.normal(size=40)
-    line = regression_line(x, y)
-    design = np.stack([np.ones(40), x], axis=1)
-    beta = np.linalg.solve(design.T @ design, design.T @ y)
-    np.testing.assert_allclose([line.intercept, line.slope], beta, rtol=1e-12)
-    residuals = y - design @ beta
-    variance = residuals @ residuals / 38
-    at = np.array([1.0, 0.7])
-    half = stats.t.ppf(0.975, 38) * np.sqrt(variance * at @ np.linalg.inv(design.T @ design) @ at)
-    np.testing.assert_allclose(line.band([0.7]), ([at @ beta], [half]), rtol=1e-12)
-    t = beta[1] / np.sqrt(variance * np.linalg.inv(design.T @ design)[1, 1])
-    assert line.p == pytest.approx(2 * stats.t.sf(abs(t), 38), rel=1e-9)
-    assert line.r_squared == pytest.approx(np.corrcoef(x, y)[0, 1] ** 2, rel=1e-12)
-    assert regression_line([1.0, 1.0, 1.0], [1.0, 2.0, 3.0]) is None
-    assert regression_line([1.0, 2.0], [1.0, 2.0]) is None

@@ -16,9 +16,9 @@ import xarray as xr
 
 from deeplinear._support import files
 from deeplinear._support.files import check_replaceable, write_file
-from deeplinear.experiments import netcdf
 from deeplinear.experiments import run as reproduce
 from deeplinear.experiments.library import PRESETS
+from deeplinear.experiments.results import netcdf
 
 OLD, NEW = b"old" * 1000, b"new" * 5000
 CURVES = PRESETS["plain-curves"].quick()
@@ -230,7 +230,7 @@ def dataset() -> xr.Dataset:
 LIMITED = """
 import resource, sys
 from pathlib import Path
-from deeplinear.experiments import netcdf
+from deeplinear.experiments.results import netcdf
 from deeplinear.experiments import run as reproduce
 from deeplinear._support.files import write_file
 path, step = Path(sys.argv[1]), int(sys.argv[2])
@@ -267,7 +267,7 @@ def test_a_write_that_fails_at_any_byte_leaves_the_old_file(dataset, tmp_path):
 KILLED = """
 import itertools, os, random, signal, sys, time
 from pathlib import Path
-from deeplinear.experiments import netcdf
+from deeplinear.experiments.results import netcdf
 from deeplinear._support.files import write_file
 contents = [Path(name).read_bytes() for name in sys.argv[1:3]]
 path = Path(sys.argv[3]) / "x.nc"

@@ -1,12 +1,15 @@
 """Experiments as data: their settings, their checks and the laws of their data."""
 
 import dataclasses
+import subprocess
+import sys
+from importlib import import_module
 
 import numpy as np
 import pytest
 
 import deeplinear as dl
-from deeplinear import init
+from deeplinear import experiments, init
 from deeplinear.experiments.library import PAPER, PLAIN, PRESETS, THEORY
 from deeplinear.experiments.preset import (
     FIGURE_NAMES,
@@ -244,3 +247,43 @@ def changed(**fields: object) -> Preset:
 def test_bad_settings_get_one_sentence(make, error, text):
     with pytest.raises(error, match=text):
         make()
+
+
+WITHOUT_MATPLOTLIB = """
+import sys
+sys.modules["matplotlib"] = None
+import dataclasses
+from deeplinear.experiments.library import PRESETS
+from deeplinear.experiments.preset import FIGURE_NAMES
+for preset in PRESETS.values():
+    for name in FIGURE_NAMES:
+        try:
+            dataclasses.replace(preset, figures=(name,))
+        except ValueError as error:
+            print(preset.name, error)
+"""
+
+
+def test_what_figures_need_is_said_without_matplotlib():
+    line = [sys.executable, "-W", "error", "-c", WITHOUT_MATPLOTLIB]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    refused = done.stdout.splitlines()
+    assert "gelu figures must not hold 'distance' where record lacks 'distance'." in refused
+    assert not any("'divergence'" in sentence for sentence in refused)
+
+
+def test_modules_and_names_of_earlier_versions():
+    for old, new in (
+        ("presets", "library"),
+        ("reproduce", "run"),
+        ("figures", "figures"),
+        ("report", "report"),
+        ("claims", "claims"),
+    ):
+        module = import_module(f"deeplinear.experiments.{new}")
+        assert import_module(f"deeplinear.{old}") is module
+    for name in experiments.__all__:
+        assert getattr(experiments, name) is not None
+    assert tuple(experiments.FIGURE_NEEDS) == experiments.FIGURE_NAMES
+    with pytest.raises(AttributeError, match="has no attribute 'Figure'"):
+        experiments.Figure  # noqa: B018

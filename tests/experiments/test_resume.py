@@ -14,11 +14,11 @@ import pytest
 import xarray as xr
 
 import deeplinear as dl
-from deeplinear.experiments import netcdf
 from deeplinear.experiments import run as reproduce
 from deeplinear.experiments.data import SpectralData
 from deeplinear.experiments.library import PLAIN, PRESETS
 from deeplinear.experiments.preset import Architecture, GaussianData, Preset, Training
+from deeplinear.experiments.results import netcdf
 
 DESCENT = Training(dl.GradientDescent((0.01, 0.05)), runs=3, steps=60, every=20)
 FLOW = Training(dl.GradientFlow("rk4", step=0.05), runs=2, time=2.0, scale=(0.3, 0.1))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import xarray as xr
 
-from test_cli import LONG, NO_FIGURES, command
+from command_line import LONG, NO_FIGURES, command
 
 # Any module of the package's own; what imports it swallows every exception.
 SLOW_IMPORT = """

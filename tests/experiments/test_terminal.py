@@ -11,12 +11,12 @@ import pytest
 import xarray as xr
 
 import deeplinear as dl
+from command_line import MAIN, NO_FIGURES
 from deeplinear._support import files
 from deeplinear.experiments import figures, report
 from deeplinear.experiments import run as reproduce
 from deeplinear.experiments import toml as preset_files
 from deeplinear.experiments.library import PRESETS
-from test_cli import MAIN, NO_FIGURES
 
 BARE = f"{NO_FIGURES}cli.main()"
 CURVES = ("reproduce", "plain-curves", "--quick", "--out")

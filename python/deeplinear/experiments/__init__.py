@@ -1,7 +1,8 @@
 """The laboratory: experiments as data, their results, figures, claims and reports.
 
 It reads the library through its public names. What is not asked for is not loaded: the command
-line, which lives here, says its version without NumPy.
+line, which lives here, says its version without NumPy, and its help without xarray. So presets
+take public names from their modules, as the package itself loads all of them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from deeplinear.experiments.data import Data, GaussianData, Problem, SpectralData
-    from deeplinear.experiments.figure_needs import FIGURE_NAMES, FIGURE_NEEDS
+    from deeplinear.experiments.figures import FIGURE_NAMES, FIGURE_NEEDS
     from deeplinear.experiments.preset import Architecture, Preset, Training
 
 __all__ = [

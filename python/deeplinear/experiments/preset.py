@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from deeplinear._support.checks import (
+    LARGEST_COUNT,
     Numbers,
     describe,
     instance_of,
@@ -26,12 +27,12 @@ from deeplinear._support.checks import (
     sequence_fields,
 )
 from deeplinear._support.memory import require_free
-from deeplinear.dynamics import Dynamics, GradientDescent, GradientFlow
+from deeplinear.dynamics import GradientDescent, GradientFlow
 from deeplinear.experiments.data import Data, GaussianData, Problem, SpectralData, different, keep
-from deeplinear.experiments.figure_needs import FIGURE_NAMES, FIGURE_NEEDS, lacking
+from deeplinear.experiments.figures import FIGURE_NAMES, FIGURE_NEEDS, FIGURES
 from deeplinear.init import Initialization
-from deeplinear.network import ACTIVATIONS, Network
-from deeplinear.options import RECORDABLE, steps_between
+from deeplinear.network import Network
+from deeplinear.options import RECORDABLE
 
 __all__ = [
     "FIGURE_NAMES",
@@ -46,6 +47,7 @@ __all__ = [
 ]
 
 KINDS = ("plain", "residual")
+Dynamics = GradientDescent | GradientFlow
 #: The largest seed of an experiment: seeds of initial weights are a million times as large.
 LARGEST_SEED = 2**32 - 1
 
@@ -92,7 +94,7 @@ class Architecture:
         depths = scalar_or_sequence("depths", self.depths, positive_integer)
         depths = depths if isinstance(depths, tuple) else (depths,)
         different("depths", depths)
-        activation = one_of("activation", self.activation, ACTIVATIONS)
+        activation = Network((1, 1), activation=self.activation).activation  # checked
         keep(self, kind=one_of("kind", self.kind, KINDS), depths=depths, activation=activation)
 
     @property
@@ -172,11 +174,16 @@ class Training:
         for name in sequence_fields(self.dynamics).keys() - {"learning_rate"}:
             raise ValueError(f"{name} must be one value here; got a sequence.")
         if self.every is not None:
-            adaptive = isinstance(self.dynamics, GradientFlow) and self.dynamics.method == "dopri5"
-            keep(self, every=(positive if adaptive else steps_between)("every", self.every))
+            keep(self, every=self._check_every())
         if self.scale is not None:
             keep(self, scale=scalar_or_sequence("scale", self.scale, non_negative))
             different("scale", self.scales or ())
+
+    def _check_every(self) -> float:
+        if isinstance(self.dynamics, GradientFlow) and self.dynamics.method == "dopri5":
+            return positive("every", self.every)
+        # Beyond the longest run there are two records.
+        return min(positive_integer("every", self.every, None), LARGEST_COUNT)
 
     def _only(self, taken: str, other: str, dynamics: str) -> None:
         """Refuse steps for gradient flow and time for gradient descent."""
@@ -257,7 +264,7 @@ class Preset:
         self._check_record()
         keep(self, figures=_names("figures", self.figures, FIGURE_NAMES))
         for figure in self.figures:
-            reason = lacking(figure, self.record, self.data, self.training)
+            reason = FIGURES[figure].lacking(self.record, self.data, self.training)
             if reason is not None:
                 raise ValueError(f"figures must not hold {figure!r} where {reason}.")
 

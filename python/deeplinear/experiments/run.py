@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import accumulate
 from typing import Any
 
@@ -12,12 +11,11 @@ import numpy.typing as npt
 import xarray as xr
 
 import deeplinear as dl
-from deeplinear import _core
 from deeplinear._support.checks import instance_of
 from deeplinear._support.progress import Update, progress_bar
-from deeplinear.experiments.partials import Earlier, Key, grid, key_of
 from deeplinear.experiments.preset import Preset, Problem, check_seed
-from deeplinear.experiments.results import (
+from deeplinear.experiments.results.partials import Earlier, Key, grid, key_of
+from deeplinear.experiments.results.store import (
     SAVE_MODULES,
     difference,
     environment,
@@ -32,15 +30,14 @@ from deeplinear.experiments.table import (
     REACHED_NONLINEAR,
     SETTLED_FOR,
     Block,
-    Rows,
+    BlockRuns,
     assemble,
     lacking,
     reached_below,
-    rows_of,
+    trained_runs,
 )
 from deeplinear.experiments.toml import to_toml
 from deeplinear.options import check_dtype
-from deeplinear.simulation import Interrupted
 
 __all__ = [
     "REACHED",
@@ -156,7 +153,7 @@ def run(
     done = sum(_work(preset, block) for block in blocks) - sum(works)
     ends = list(accumulate(works, initial=done))[1:]
     total = ends[-1]
-    swept: dict[Key, Rows] = {}
+    swept: dict[Key, BlockRuns] = {}
     accuracy = list(earlier.accuracy)
     stopped: dict[Key, int] = {}
     interrupted = False
@@ -177,11 +174,11 @@ def run(
                         dtype=dtype,
                         progress=lambda x, w=work, e=end: update((e - (1 - x) * w) / total),  # type: ignore[misc]
                     )
-                except Interrupted as reason:
+                except dl.Interrupted as reason:
                     dataset, interrupted = reason.dataset, True
                     if "sharpness" in dataset:
                         stopped[key] = int(dataset["sharpness"].attrs["unconverged"])
-                swept[key] = rows_of(preset, block, dataset)
+                swept[key] = trained_runs(preset, block, dataset)
                 accuracy.append(dataset.drop_vars("weights"))
                 if interrupted:
                     break
@@ -189,15 +186,15 @@ def run(
             interrupted = True
     seconds = time.perf_counter() - start
     merged = [earlier.merged(b, cells[key_of(b)], swept.get(key_of(b))) for b in blocks]
-    rows = [part for part in merged if part is not None]
-    if not rows:
+    parts = [part for part in merged if part is not None]
+    if not parts:
         raise KeyboardInterrupt
-    dataset = assemble(preset, problems, rows, accuracy)
+    dataset = assemble(preset, problems, parts, accuracy)
     dataset.attrs = settings
     dataset.attrs["simulation_seconds"] = seconds + earlier.seconds
     if interrupted:
         earlier.mark(dataset.attrs, stopped, swept.keys() - stopped.keys())
-        raise Interrupted(dataset)
+        raise dl.Interrupted(dataset)
     return dataset
 
 
@@ -263,7 +260,7 @@ def _train(
 
 def _settings(preset: Preset, text: str, threads: int | None, dtype: str) -> dict[str, Any]:
     """Every setting, as text and numbers that netCDF holds."""
-    build = _core.build_config()
+    build = dl.build_config()
     # of networks of all depths
     readout = preset.network.network(preset.data.d, 1, preset.seed).readout_vector
     return {
@@ -285,5 +282,5 @@ def _settings(preset: Preset, text: str, threads: int | None, dtype: str) -> dic
         "reached_for_steps": SETTLED_FOR,
         "deeplinear_version": build["version"],
         "compiler": build["compiler"],
-        "simd": _core.SIMD_LEVEL,
+        "simd": build["simd"],
     }

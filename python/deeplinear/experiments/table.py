@@ -14,12 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+import deeplinear as dl
 from deeplinear import theory
 from deeplinear._support.checks import FloatArray
-from deeplinear.dynamics import GradientDescent
 from deeplinear.experiments.preset import Preset, Problem, Training
-from deeplinear.options import RECORDABLE, STATUS_NAMES, arrived
-from deeplinear.regression import Regression
+from deeplinear.experiments.results.runs import arrived, excess_of_zero
 from deeplinear.simulation import add_accuracy
 
 #: A run has reached a minimizer where its excess risk is at most this share of the zero map's,
@@ -34,7 +33,7 @@ REACHED_NONLINEAR = 1e-3
 LARGEST_WEIGHTS = 2_000_000
 
 #: What the theory says of a problem at a depth: name -> (long name, function).
-_BOUNDS: dict[str, tuple[str, Callable[[Regression, int], float]]] = {
+_BOUNDS: dict[str, tuple[str, Callable[[dl.Regression, int], float]]] = {
     "curvature_along_minimizer": (
         "curvature a of the data along the minimizer",
         lambda regression, depth: theory.curvature_along_minimizer(regression),
@@ -77,12 +76,12 @@ class Block:
     part: int
     training: Training
     problem: int
-    regression: Regression
+    regression: dl.Regression
     depth: int
 
 
 @dataclass(frozen=True)
-class Rows:
+class BlockRuns:
     """Runs of a block, and the columns that all blocks have."""
 
     block: Block
@@ -93,9 +92,9 @@ class Rows:
     def __len__(self) -> int:
         return len(self.columns["seed"])
 
-    def take(self, index: npt.NDArray[Any]) -> Rows:
+    def take(self, index: npt.NDArray[Any]) -> BlockRuns:
         """Return some of the runs, by number or by truth values."""
-        return Rows(
+        return BlockRuns(
             self.block,
             {name: values[index] for name, values in self.columns.items()},
             {name: values[index] for name, values in self.records.items()},
@@ -103,18 +102,18 @@ class Rows:
         )
 
     @staticmethod
-    def join(rows: Sequence[Rows]) -> Rows:
+    def join(parts: Sequence[BlockRuns]) -> BlockRuns:
         """Put runs of one block after each other."""
-        if len(rows) == 1:
-            return rows[0]
-        first = rows[0]
-        return Rows(
+        if len(parts) == 1:
+            return parts[0]
+        first = parts[0]
+        return BlockRuns(
             first.block,
-            {name: np.concatenate([r.columns[name] for r in rows]) for name in first.columns},
-            {name: np.concatenate([r.records[name] for r in rows]) for name in first.records},
+            {name: np.concatenate([p.columns[name] for p in parts]) for name in first.columns},
+            {name: np.concatenate([p.records[name] for p in parts]) for name in first.records},
             None
             if first.weights is None
-            else np.concatenate([r.weights for r in rows if r.weights is not None]),
+            else np.concatenate([p.weights for p in parts if p.weights is not None]),
         )
 
 
@@ -130,7 +129,7 @@ def keeps_weights(preset: Preset) -> bool:
 def assemble(
     preset: Preset,
     problems: Sequence[Problem],
-    rows: Sequence[Rows],
+    parts: Sequence[BlockRuns],
     accuracy: Sequence[xr.Dataset],
 ) -> xr.Dataset:
     """Put runs one after another along ``run``, and add the data and what follows from them.
@@ -141,8 +140,8 @@ def assemble(
         The experiment.
     problems : sequence of Problem
         Its problems.
-    rows : sequence of Rows
-        The runs, at least one block.
+    parts : sequence of BlockRuns
+        The runs, at least those of one block.
     accuracy : sequence of xarray.Dataset
         What says how far the sharpness of these runs has converged.
 
@@ -152,19 +151,19 @@ def assemble(
         As of `deeplinear.experiments.run.run`, but for the attributes.
     """
     variables: dict[Hashable, Any] = {}
-    for name in rows[0].columns:
-        values = np.concatenate([row.columns[name] for row in rows])
+    for name in parts[0].columns:
+        values = np.concatenate([part.columns[name] for part in parts])
         variables[name] = ("run", values, {"long_name": _COLUMNS[name]})
-    longest = max(row.records["time"].shape[1] for row in rows)
-    deepest = max(row.block.depth for row in rows)
-    for name in rows[0].records:
+    longest = max(part.records["time"].shape[1] for part in parts)
+    deepest = max(part.block.depth for part in parts)
+    for name in parts[0].records:
         long_name, extra = _RECORDS[name]
         dims = ("run", "record") if extra is None else ("run", "record", extra)
         trailing = {"layer": (deepest,), "pair": (deepest - 1,)}.get(extra or "", ())
-        blocks = [_padded(row.records[name], (longest, *trailing)) for row in rows]
+        blocks = [_padded(part.records[name], (longest, *trailing)) for part in parts]
         variables[name] = (dims, np.concatenate(blocks), {"long_name": long_name})
-    _add_bounds(variables, rows)
-    kept = [row.weights for row in rows if row.weights is not None]
+    _add_bounds(variables, parts)
+    kept = [part.weights for part in parts if part.weights is not None]
     if kept:
         weights = np.concatenate(kept)
         variables["weights"] = (("run", "parameter"), weights, {"long_name": "weights at the end"})
@@ -197,11 +196,11 @@ _COORDINATES = tuple(_COLUMNS)[: list(_COLUMNS).index("status")]
 _RECORDS: dict[str, tuple[str, Any]] = {
     "time": ("time, or learning rate times steps", None),
     "step": ("steps of gradient descent", None),
-    **RECORDABLE,
+    **dl.RECORDABLE,
 }
 
 
-def rows_of(preset: Preset, block: Block, dataset: xr.Dataset) -> Rows:
+def trained_runs(preset: Preset, block: Block, dataset: xr.Dataset) -> BlockRuns:
     """Take the runs of a block out of what `deeplinear.sweep_runs` returned for it."""
     training, axis = block.training, "step" if "step" in dataset.coords else "time"
     runs = dataset.sizes["run"]
@@ -211,7 +210,7 @@ def rows_of(preset: Preset, block: Block, dataset: xr.Dataset) -> Rows:
 
     rate = column("learning_rate", np.nan)
     place = np.asarray(dataset[axis].values, dtype=np.float64)
-    descent = isinstance(training.dynamics, GradientDescent)
+    descent = isinstance(training.dynamics, dl.GradientDescent)
     records = {
         "time": rate[:, None] * place if descent else np.tile(place, (runs, 1)),
         "step": np.tile(place, (runs, 1)) if descent else np.full((runs, len(place)), np.nan),
@@ -237,13 +236,13 @@ def rows_of(preset: Preset, block: Block, dataset: xr.Dataset) -> Rows:
         "risk_before_end": before,
         "reached": (latest - least <= limit) & arrived(status),
     }
-    return Rows(
+    return BlockRuns(
         block, columns, records, dataset["weights"].values if keeps_weights(preset) else None
     )
 
 
 def lacking(preset: Preset, dataset: xr.Dataset) -> str:
-    """Name what `stored_rows` needs and a dataset does not have, such as "status, sharpness"."""
+    """Name what `stored_runs` needs and a dataset does not have, such as "status, sharpness"."""
     if "run" not in dataset.dims:
         return "dimension run"
     needed: dict[str, tuple[str, ...]] = dict.fromkeys(_COLUMNS, ("run",))
@@ -259,7 +258,7 @@ def lacking(preset: Preset, dataset: xr.Dataset) -> str:
     return ", ".join([*missing, *attrs])
 
 
-def stored_rows(preset: Preset, block: Block, dataset: xr.Dataset) -> Rows:
+def stored_runs(preset: Preset, block: Block, dataset: xr.Dataset) -> BlockRuns:
     """Take the runs of a block out of what `assemble` returned; undoes what it pads."""
     places = (("part", block.part), ("problem", block.problem), ("depth", block.depth))
     those = np.logical_and.reduce([dataset[name].values == value for name, value in places])
@@ -273,10 +272,10 @@ def stored_rows(preset: Preset, block: Block, dataset: xr.Dataset) -> Rows:
         extra = {"layer": block.depth, "pair": block.depth - 1}.get(_RECORDS[name][1] or "")
         records[name] = values if extra is None else values[..., :extra]
     columns = {name: part[name].values for name in _COLUMNS}
-    columns["status"] = columns["status"].astype(STATUS_NAMES.dtype)
+    columns["status"] = columns["status"].astype(np.array(list(dl.STATUS)).dtype)
     columns["dynamics"] = columns["dynamics"].astype(str)
     weights = part["weights"].values if keeps_weights(preset) else None
-    return Rows(block, columns, records, weights)
+    return BlockRuns(block, columns, records, weights)
 
 
 def reached_below(linear: bool) -> float:
@@ -284,15 +283,10 @@ def reached_below(linear: bool) -> float:
     return REACHED if linear else REACHED_NONLINEAR
 
 
-def _limits(regression: Regression, linear: bool) -> tuple[float, float]:
-    """Return the largest excess risk of a run that reached a minimizer, and the smallest risk.
-
-    The zero map's excess is ``R(0) - R(w*) = w*^T C w*`` beside linear networks, and
-    ``R(0) = |y|^2 / n`` beside others.
-    """
-    if not linear:
-        return REACHED_NONLINEAR * float(np.mean(regression.y**2)), 0.0
-    return REACHED * regression._excess_of_zero, regression.minimum_risk
+def _limits(regression: dl.Regression, linear: bool) -> tuple[float, float]:
+    """Return the largest excess risk of a run that reached a minimizer, and the smallest risk."""
+    zero = excess_of_zero(regression.X, regression.y, regression.minimizer, linear=linear)
+    return reached_below(linear) * float(zero), regression.minimum_risk if linear else 0.0
 
 
 def _padded(values: FloatArray, shape: tuple[int, ...]) -> FloatArray:
@@ -307,11 +301,11 @@ def _padded(values: FloatArray, shape: tuple[int, ...]) -> FloatArray:
     return whole
 
 
-def _add_bounds(variables: dict[Hashable, Any], rows: Sequence[Rows]) -> None:
+def _add_bounds(variables: dict[Hashable, Any], parts: Sequence[BlockRuns]) -> None:
     """Add what the theory says of every run's problem and depth."""
-    runs = [len(row) for row in rows]
+    runs = [len(part) for part in parts]
     for name, (long_name, bound) in _BOUNDS.items():
-        values = np.repeat([bound(row.block.regression, row.block.depth) for row in rows], runs)
+        values = np.repeat([bound(p.block.regression, p.block.depth) for p in parts], runs)
         variables[name] = ("run", values, {"long_name": long_name})
 
 

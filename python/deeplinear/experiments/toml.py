@@ -6,25 +6,34 @@ read back from.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
-from textwrap import fill
+from itertools import islice
+from textwrap import wrap
 from types import ModuleType
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+from deeplinear import GradientDescent, GradientFlow
 from deeplinear._support.checks import describe, one_of
 from deeplinear._support.files import require, user_path
-from deeplinear.dynamics import GradientDescent, GradientFlow
 from deeplinear.experiments.preset import Architecture, GaussianData, Preset, SpectralData, Training
 from deeplinear.init import Gaussian, Identity, Orthogonal, Residual
 
-__all__ = ["parse_preset", "read_preset", "to_toml"]
+__all__ = ["canonical", "parse_preset", "read_preset", "to_toml"]
+
+if TYPE_CHECKING:
+    from tomlkit.container import Container
+    from tomlkit.items import Array, Table
 
 T = TypeVar("T")
+
+#: The modules that `to_toml` needs beyond the package's own requirements.
+WRITE_MODULES = ("tomlkit",)
+#: Arrays that are longer on one line than this have several.
+WIDTH = 88
 
 _DATA: dict[str, type] = {"gaussian": GaussianData, "spectral": SpectralData}
 _INIT: dict[str, type] = {
@@ -54,19 +63,27 @@ def to_toml(preset: Preset) -> str:
 
     Raises
     ------
+    ImportError
+        If tomlkit is missing.
     TypeError
         If the law of the data or of the initial weights is none of the package.
     """
+    require("A preset as TOML", *WRITE_MODULES)
+    import tomlkit
+
     names = ("name", "title", "seed", "record", "figures")
-    lines = list(_entries({name: getattr(preset, name) for name in names}))
+    document = tomlkit.document()
+    _fill(document, {name: getattr(preset, name) for name in names})
     data = {"kind": _kind("data", preset.data, _DATA), **_settings(preset.data)}
     init = {"kind": _kind("init", preset.init, _INIT), **_settings(preset.init)}
     network = {name: getattr(preset.network, name) for name in _names(Architecture)}
     for table, values in (("data", data), ("network", network), ("init", init)):
-        lines += ["", f"[{table}]", *_entries(values)]
+        document.add(table, _fill(tomlkit.table(), values))
+    parts = tomlkit.aot()
     for part in preset.training:
-        lines += ["", "[[training]]", *_entries(_training(part))]
-    return "\n".join(lines) + "\n"
+        parts.append(_fill(tomlkit.table(), _training(part)))
+    document.add("training", parts)
+    return tomlkit.dumps(document)
 
 
 def _training(part: Training) -> dict[str, Any]:
@@ -99,21 +116,27 @@ def _settings(configuration: Any) -> dict[str, Any]:
     return {name: value for name, (value, default) in values.items() if value != default}
 
 
-def _entries(values: Mapping[str, Any]) -> Iterator[str]:
+def _fill(table: Container | Table, values: Mapping[str, Any]) -> Container | Table:
+    """Write settings into a table."""
     for name, value in values.items():
-        line = f"{name} = {_text(value)}"
-        if len(line) > 88 and isinstance(value, tuple):
-            rows = fill(line.partition("[")[2][:-1], 84, break_on_hyphens=False)
-            line = "\n".join((f"{name} = [", *(f"    {row}" for row in rows.splitlines()), "]"))
-        yield line
+        table.add(name, _array(name, value) if isinstance(value, tuple) else value)
+    return table
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(_text, value))}]"
-    return str(value).lower() if isinstance(value, bool) else repr(value)
+def _array(name: str, values: tuple[Any, ...]) -> Array:
+    """Write a sequence: on one line, or where that is long on as many as it takes."""
+    import tomlkit
+
+    array = tomlkit.array()
+    array.extend(values)
+    text = array.as_string()
+    if len(f"{name} = {text}") <= WIDTH:
+        return array
+    array, rest = tomlkit.array(), iter(values)
+    for line in wrap(text[1:-1], WIDTH - 4, break_on_hyphens=False):
+        array.add_line(*islice(rest, len(line.split())))
+    array.add_line(indent="")
+    return array
 
 
 def read_preset(path: str | os.PathLike[str]) -> Preset:
@@ -164,6 +187,14 @@ def parse_preset(text: str, source: str = "the preset") -> Preset:
             "training": [_part(top.table("training", i)) for i in range(len(parts))],
         },
     )
+
+
+def canonical(text: str) -> str:
+    """Write a preset's text as `to_toml` does today; what is no preset of today stays as it is."""
+    try:
+        return to_toml(parse_preset(text))
+    except ValueError:
+        return text
 
 
 def _choose(table: _Table, key: str, kinds: Mapping[str, type]) -> Any:

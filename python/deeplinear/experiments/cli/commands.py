@@ -168,13 +168,13 @@ def _run(
 ) -> None:
     """Check everything, then run one experiment after another, and write the report."""
     with at_once(), _one_sentence():
-        require("An experiment", "matplotlib", "scipy")
+        from deeplinear import Interrupted
         from deeplinear.experiments import report
         from deeplinear.experiments import run as experiment
         from deeplinear.experiments.cli import summaries
-        from deeplinear.experiments.netcdf import GOOD
-        from deeplinear.experiments.netcdf import verify as verify_all
-        from deeplinear.simulation import Interrupted
+        from deeplinear.experiments.results.netcdf import GOOD
+        from deeplinear.experiments.results.netcdf import verify as verify_all
+        from deeplinear.experiments.toml import WRITE_MODULES
 
     with _one_sentence():
         if seed is not None:
@@ -182,7 +182,7 @@ def _run(
         if threads is not None:
             positive_integer("--threads", threads)
         one_of("--dtype", dtype, DTYPES)
-        require("An experiment", "matplotlib", "scipy", *experiment.SAVE_MODULES)
+        require("An experiment", *report.REPORT_MODULES, *WRITE_MODULES)
         out = writable_directory("--out", out)
         if quick:
             chosen = [preset.quick() for preset in chosen]
@@ -254,7 +254,7 @@ def verify(
 
     The exit status is 1 where a file is damaged or could not be read.
     """
-    from deeplinear.experiments import netcdf
+    from deeplinear.experiments.results import netcdf
 
     with _one_sentence():
         directory = user_path("DIR", directory)
@@ -319,7 +319,7 @@ def _one(preset: Preset, out: Path, threads: int | None, dtype: str, overwrite: 
     from deeplinear.experiments import figures
     from deeplinear.experiments import run as experiment
     from deeplinear.experiments.cli import summaries
-    from deeplinear.experiments.results import remove_parts, save_new
+    from deeplinear.experiments.results.store import remove_parts, save_new
 
     def save(dataset: xr.Dataset, folder: Path) -> Path:
         if overwrite:

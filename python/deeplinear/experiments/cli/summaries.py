@@ -12,7 +12,7 @@ from rich.table import Table
 
 from deeplinear._support.checks import FloatArray
 from deeplinear.experiments.preset import Preset
-from deeplinear.options import arrived, endings
+from deeplinear.experiments.results.runs import Runs, endings
 
 __all__ = ["print_summary", "print_totals"]
 
@@ -59,18 +59,19 @@ def _print_bounds(dataset: xr.Dataset) -> None:
 
 def _print_line(dataset: xr.Dataset) -> None:
     """Print how many runs reached a minimizer or diverged, and the range of final sharpness."""
-    reached = dataset["reached"].values
+    runs = Runs(dataset)
+    reached = runs.reached
     line = f"  {reached.sum():,} of {len(reached):,} runs reached a minimizer, "
-    line += endings(dataset["status"].values)
+    line += endings(runs.status)
     if reached.any() and "sharpness" in dataset:
-        final = dataset["sharpness"].values[reached, -1]
+        final = runs.end("sharpness")[reached]
         line += f"; sharpness there {final.min():.4g} to {final.max():.4g}"
     print(line)
 
 
 def _print_table(dataset: xr.Dataset) -> None:
     """Print what came out per learning rate."""
-    console = _print_rows(_rows(dataset))
+    console = _print_lines(_by_rate(Runs(dataset)))
     limit = dataset.attrs["reached_below"]
     console.print(
         "* above 1/(La). A run reached a minimizer where its excess risk over the last "
@@ -80,47 +81,43 @@ def _print_table(dataset: xr.Dataset) -> None:
     )
 
 
-def _print_rows(rows: Sequence[dict[str, str]]) -> Console:
+def _print_lines(lines: Sequence[dict[str, str]]) -> Console:
     """Print a table, or a list where the terminal is narrow."""
     console = Console()
     if console.width >= 80:
-        table = Table(*rows[0], box=box.SIMPLE_HEAD, pad_edge=False)
+        table = Table(*lines[0], box=box.SIMPLE_HEAD, pad_edge=False)
         for column in table.columns:
             column.justify = "right"
-        for row in rows:
-            table.add_row(*row.values())
+        for line in lines:
+            table.add_row(*line.values())
         console.print(table)
     else:
-        for row in rows:
+        for line in lines:
             print()
-            for heading, text in row.items():
+            for heading, text in line.items():
                 print(f"{text:>9} {heading}")
     return console
 
 
-def _rows(dataset: xr.Dataset) -> list[dict[str, str]]:
+def _by_rate(runs: Runs) -> list[dict[str, str]]:
     """Count and summarize the runs of every learning rate: text by heading."""
-    smallest = float(dataset["scale"].min())
-    critical = float(dataset["critical_learning_rate"][0])
-    rows = []
-    for rate in sorted(set(dataset["learning_rate"].values.tolist())):
-        runs = dataset.isel(run=dataset["learning_rate"].values == rate)
-        status = runs["status"].values
-        ended = arrived(status)
-        row = {
+    smallest, critical = min(runs.scales), runs.first("critical_learning_rate")
+    lines = []
+    for rate, cell in runs.by("learning_rate"):
+        line = {
             "learning rate": f"{rate:g}{' *' if rate > critical else '  '}",
             "2/eta": f"{2 / rate:.4g}",
-            "runs": str(runs.sizes["run"]),
-            "reached a minimizer": str(int(runs["reached"].sum())),
-            "diverged": str(int((status == "diverged").sum())),
+            "runs": str(cell.count),
+            "reached a minimizer": str(int(cell.reached.sum())),
+            "diverged": str(int(cell.diverged.sum())),
         }
-        if "sharpness" in runs:
-            final = runs["sharpness"].sel(record="end").values
-            from_smallest = final[ended & (runs["scale"].values == smallest)]
-            row["median final sharpness"] = _median(final[ended])
-            row[f"the same, from scale {smallest:g}"] = _median(from_smallest)
-        rows.append(row)
-    return rows
+        if "sharpness" in runs.recorded:
+            final, ended = cell.end("sharpness"), cell.arrived
+            from_smallest = final[ended & (cell.column("scale") == smallest)]
+            line["median final sharpness"] = _median(final[ended])
+            line[f"the same, from scale {smallest:g}"] = _median(from_smallest)
+        lines.append(line)
+    return lines
 
 
 def _median(values: FloatArray) -> str:
@@ -136,7 +133,7 @@ def print_totals(datasets: Sequence[xr.Dataset]) -> None:
     names, runs, steps, seconds = zip(*columns, strict=True)
     columns.append((f"{len(names)} experiments", sum(runs), sum(steps), sum(seconds)))
     print()
-    _print_rows(
+    _print_lines(
         [
             {
                 "experiment": name,

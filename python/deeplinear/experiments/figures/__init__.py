@@ -4,39 +4,46 @@ Each is drawn from the dataset alone, as `run` of an experiment returns it and `
 Runs that diverged count in the probability of divergence, and nowhere else: where all did there is
 no point.
 
-Notes
------
-Sharpness and distance are medians over runs. Their bands are distribution-free 95 % confidence
-intervals of the median: of n sorted values, from number k to number n + 1 - k with the largest k
-such that ``1 - 2 P(B < k) >= 0.95`` for B binomial of n trials of probability 1/2. Fewer than six
-values have no such k, and no band. The band of a probability is Wilson's 95 % interval.
+A figure is a module with a `Drawing` by the name ``DRAWING``, and its line in the list below.
+Matplotlib is loaded when one is drawn.
 """
 
 from __future__ import annotations
 
-import inspect
 import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
-
-import xarray as xr
+from typing import TYPE_CHECKING, Any
 
 from deeplinear._support.checks import one_of
 from deeplinear._support.files import writable_directory, write_file
-from deeplinear.experiments.figures.alignment import alignment_curves, alignment_scales
-from deeplinear.experiments.figures.depths import depths
-from deeplinear.experiments.figures.extremes import depth_scaling, tightness
-from deeplinear.experiments.figures.generalization import generalization
-from deeplinear.experiments.figures.scales import distance, divergence, sharpness
-from deeplinear.experiments.figures.statistics import median_interval, wilson_interval
-from deeplinear.experiments.figures.style import Draw, darken, style
-from deeplinear.experiments.figures.training import curves, flow_and_descent
+from deeplinear.experiments.figures import (
+    alignment_curves,
+    alignment_scales,
+    curves,
+    depth_scaling,
+    depths,
+    distance_by_scale,
+    divergence_by_scale,
+    flow_and_descent,
+    generalization,
+    sharpness_by_scale,
+    tightness,
+)
+from deeplinear.experiments.figures.drawing import Drawing
+from deeplinear.experiments.figures.style import darken, style
+from deeplinear.experiments.results.statistics import median_interval, wilson_interval
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = [
     "FIGURES",
+    "FIGURE_NAMES",
+    "FIGURE_NEEDS",
+    "Drawing",
     "caption",
     "darken",
     "distance",
@@ -49,22 +56,30 @@ __all__ = [
     "wilson_interval",
 ]
 
-#: The figures by name.
-FIGURES: Mapping[str, Draw] = MappingProxyType(
-    {
-        "sharpness": sharpness,
-        "distance": distance,
-        "divergence": divergence,
-        "generalization": generalization,
-        "curves": curves,
-        "depths": depths,
-        "alignment-curves": alignment_curves,
-        "alignment-scales": alignment_scales,
-        "flow-and-descent": flow_and_descent,
-        "depth-scaling": depth_scaling,
-        "tightness": tightness,
-    }
+_ALL: tuple[Drawing, ...] = (
+    sharpness_by_scale.DRAWING,
+    distance_by_scale.DRAWING,
+    divergence_by_scale.DRAWING,
+    generalization.DRAWING,
+    curves.DRAWING,
+    depths.DRAWING,
+    alignment_curves.DRAWING,
+    alignment_scales.DRAWING,
+    flow_and_descent.DRAWING,
+    depth_scaling.DRAWING,
+    tightness.DRAWING,
 )
+
+#: The figures by name.
+FIGURES: Mapping[str, Drawing] = MappingProxyType({drawing.name: drawing for drawing in _ALL})
+#: Their names.
+FIGURE_NAMES = tuple(FIGURES)
+#: The figures that a preset can ask for, with what each needs to be recorded.
+FIGURE_NEEDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {drawing.name: drawing.needs for drawing in _ALL}
+)
+
+sharpness, distance, divergence = (FIGURES[name] for name in FIGURE_NAMES[:3])
 
 # No time and no version in the files.
 _METADATA: Mapping[str, dict[str, Any]] = {
@@ -74,22 +89,19 @@ _METADATA: Mapping[str, dict[str, Any]] = {
 }
 
 
-def _chosen(argument: str, name: str) -> Draw:
-    return FIGURES[one_of(argument, name, tuple(FIGURES))]
+def _chosen(argument: str, name: str) -> Drawing:
+    return FIGURES[one_of(argument, name, FIGURE_NAMES)]
 
 
 def caption(name: str) -> str:
-    """Say what a figure shows: the first paragraphs of its documentation, as plain text.
+    """Say what a figure shows, as plain text.
 
     Parameters
     ----------
     name : str
         One of `FIGURES`.
     """
-    text = (
-        inspect.cleandoc(_chosen("name", name).__doc__ or "").replace("`", "").removeprefix("Draw ")
-    )
-    return " ".join((text[:1].upper() + text[1:]).split())
+    return _chosen("name", name).caption
 
 
 def svg(dataset: xr.Dataset, name: str, *, dark: bool = False, narrow: bool = False) -> str:
@@ -111,9 +123,9 @@ def svg(dataset: xr.Dataset, name: str, *, dark: bool = False, narrow: bool = Fa
     str
         The same for the same data.
     """
-    figure_of = _chosen("name", name)
+    drawing = _chosen("name", name)
     with style(narrow=narrow):
-        figure = figure_of(dataset)
+        figure = drawing(dataset)
         file = io.StringIO()
         figure.savefig(file, format="svg", metadata=_METADATA["svg"], transparent=True)
     return darken(file.getvalue()) if dark else file.getvalue()
@@ -156,8 +168,8 @@ def draw(
     chosen = {key: _chosen("figures of the dataset", key) for key in names}
     paths = []
     with style():
-        for key, figure_of in chosen.items():
-            figure = figure_of(dataset)
+        for key, drawing in chosen.items():
+            figure = drawing(dataset)
             for ending, entries in _METADATA.items():
                 path = folder / f"{prefix}-{key}.{ending}"
                 content = io.BytesIO()

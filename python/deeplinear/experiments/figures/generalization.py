@@ -5,47 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 
-from deeplinear._support.checks import FloatArray
-from deeplinear.experiments.figures.statistics import regression_line
+from deeplinear.experiments.figures.drawing import ENDS, SOME_DESCENT, Drawing
 from deeplinear.experiments.figures.style import ALPHA, COLORS, legend, panels
+from deeplinear.experiments.results.comparisons import gap_and_sharpness
+from deeplinear.experiments.results.runs import Runs
+from deeplinear.experiments.results.statistics import regression_line
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["gap_and_sharpness", "generalization"]
+__all__ = ["DRAWING"]
 
 
-def gap_and_sharpness(dataset: xr.Dataset) -> tuple[FloatArray, FloatArray, int, float]:
-    """Take the runs at the smallest learning rate that reached a minimizer.
-
-    Returns
-    -------
-    sharpness, gap : ndarray, shape (m,)
-        At the end, of the runs whose gap, test risk minus risk, is positive.
-    left_out : int
-        Runs whose gap is not.
-    learning_rate : float
-        The learning rate.
-    """
-    rate = float(np.nanmin(dataset["learning_rate"].values))
-    chosen = (dataset["learning_rate"].values == rate) & dataset["reached"].values
-    end = dataset.isel(run=chosen).sel(record="end")
-    gap = end["test_risk"].values - end["risk"].values
-    good = gap > 0
-    return end["sharpness"].values[good], gap[good], int((~good).sum()), rate
-
-
-def generalization(dataset: xr.Dataset) -> Figure:
-    """Draw the generalization gap against the sharpness, and the line through their logarithms.
-
-    Runs at the smallest learning rate that reached a minimizer. The band is the 95 % confidence
-    band of the regression of the logarithm of the gap on that of the sharpness.
-    """
+def _draw(runs: Runs) -> Figure:
     figure, (axes,) = panels(1, 1, 3.6)
     axes.set(xscale="log", yscale="log")  # before what may be empty
-    sharpness, gap, left_out, rate = gap_and_sharpness(dataset)
+    sharpness, gap, left_out, rate = gap_and_sharpness(runs.descent)
     text = "1 run" if left_out == 1 else f"{left_out} runs"
     label = rf"runs at $\eta = {rate:g}$" + (f"\n({text} without a gap)" if left_out else "")
     axes.plot(sharpness, gap, "o", color=COLORS[0], ms=3, alpha=0.35, mew=0, label=label)
@@ -68,3 +44,16 @@ def generalization(dataset: xr.Dataset) -> Figure:
     axes.set_ylabel("test risk minus risk at the end")
     legend(figure, None, None)
     return figure
+
+
+DRAWING = Drawing(
+    name="generalization",
+    needs=("test_risk", "sharpness"),
+    caption=(
+        "The generalization gap against the sharpness, and the line through their logarithms. Runs "
+        "at the smallest learning rate that reached a minimizer. The band is the 95 % confidence "
+        "band of the regression of the logarithm of the gap on that of the sharpness."
+    ),
+    draw=_draw,
+    faults=(ENDS, SOME_DESCENT),
+)

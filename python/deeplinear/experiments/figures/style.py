@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from deeplinear._support.checks import FloatArray
 from deeplinear._support.files import require
-from deeplinear.experiments.figures.statistics import median_interval
+from deeplinear.experiments.results.runs import Runs
+from deeplinear.experiments.results.statistics import median_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,7 +85,7 @@ def style(*, narrow: bool = False) -> Iterator[None]:
     narrow : bool, default False
         Whether they are as wide as a phone, with the legend below the axes.
     """
-    require("A figure", "matplotlib")
+    require("A figure", "matplotlib", "scipy")
     from matplotlib import style as matplotlib_style
 
     before = _narrow.set(narrow)
@@ -124,13 +124,24 @@ def bound_style(gaps: tuple[float, ...]) -> dict[str, Any]:
     return {"color": "black", "linestyle": (0, gaps), "linewidth": 1.2}
 
 
-#: The bounds on the sharpness: variable, symbol, pattern of the line.
-BOUNDS = (
-    ("small_scale_sharpness_bound", r"$8L\Lambda$", (1, 3)),
-    ("sharpness_upper_bound", r"upper bound of the flattest", (4, 1.5, 1, 1.5)),
-    ("aligned_sharpness", r"aligned minimizer, exact", (5, 2)),
-    ("sharpness_lower_bound", r"$2La$", (1, 1)),
-)
+def draw_bound(axes: Axes, value: float, label: str, gaps: tuple[float, ...]) -> Line2D:
+    """Draw a bound as a line in a pattern; its handle."""
+    from matplotlib.lines import Line2D
+
+    axes.axhline(value, **bound_style(gaps))
+    return Line2D([], [], label=label, **bound_style(gaps))
+
+
+def draw_edge(axes: Axes, rate: float, color: str) -> None:
+    """Draw 2 / learning rate, dashed."""
+    axes.axhline(2 / rate, color=color, linestyle="--", linewidth=0.9)
+
+
+def edge_handle() -> Line2D:
+    """Make the handle of the lines at 2 / learning rate."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=GREY, ls="--", lw=0.9, label=r"$2/\eta$, in its colour")
 
 
 def pens() -> Iterator[dict[str, Any]]:
@@ -142,12 +153,6 @@ def pens() -> Iterator[dict[str, Any]]:
         i += 1
 
 
-def cut(dataset: xr.Dataset, name: str) -> dict[float, xr.Dataset]:
-    """Cut the runs by the values of a coordinate, in increasing order."""
-    values = dataset[name].values
-    return {float(x): dataset.isel(run=values == x) for x in np.unique(values)}
-
-
 def panels(rows: int, columns: int, height: float) -> tuple[Figure, list[Axes]]:
     """Make a figure of panels."""
     from matplotlib.figure import Figure
@@ -157,17 +162,29 @@ def panels(rows: int, columns: int, height: float) -> tuple[Figure, list[Axes]]:
     return figure, list(np.ravel(figure.subplots(rows, columns)))
 
 
-def band(axes: Axes, x: FloatArray, values: FloatArray, label: str, **pen: Any) -> Line2D:
-    """Draw medians of values (runs, x) over the runs with their 95 % bands; NaN are left out.
+def band(
+    axes: Axes, x: Iterable[float], samples: Iterable[FloatArray], label: str, **pen: Any
+) -> Line2D:
+    """Draw the medians of the samples at x, with their 95 % bands; NaN are left out.
 
-    One run has a line and no band.
+    A sample of fewer than six has no band.
     """
-    table = np.array([median_interval(column[np.isfinite(column)]) for column in values.T])
-    there = np.isfinite(table[:, 0])
-    middle, lower, upper = table[there].T
-    axes.fill_between(x[there], lower, upper, color=pen["color"], alpha=ALPHA, linewidth=0)
-    (handle,) = axes.plot(x[there], middle, label=label, **pen)
+    points = [(at, *median_interval(s[np.isfinite(s)])) for at, s in zip(x, samples, strict=True)]
+    table = np.array(points).reshape(-1, 4)
+    at, middle, lower, upper = table[np.isfinite(table[:, 1])].T
+    axes.fill_between(at, lower, upper, color=pen["color"], alpha=ALPHA, linewidth=0)
+    (handle,) = axes.plot(at, middle, label=label, **pen)
     return handle
+
+
+def bands(axes: Axes, samples: Mapping[float, FloatArray], label: str, **pen: Any) -> Line2D:
+    """Draw the same of samples by x."""
+    return band(axes, samples.keys(), samples.values(), label, **pen)
+
+
+def smallest_distance(runs: Runs) -> float:
+    """Return where a squared distance of exactly zero stands on a logarithmic axis."""
+    return float(np.finfo(runs.data.attrs["dtype"]).eps) ** 2 / 1e6
 
 
 MEDIAN_BAND = "95 % interval of the\nmedian over runs"
@@ -205,6 +222,3 @@ def _legend_below(figure: Figure, handles: list[Any]) -> None:
             break
         box.remove()
     figure.set_size_inches(width / figure.dpi, (height + size.height) / figure.dpi)
-
-
-Draw = Callable[[xr.Dataset], "Figure"]

@@ -1,29 +1,59 @@
-"""The report of a directory of experiments: one page that needs nothing but a browser."""
+"""The report of a directory of experiments: one page that needs nothing but a browser.
+
+Its texts are the templates beside this file, for Jinja2, which escapes all that they show.
+"""
 
 from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from html import escape
+from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
 import xarray as xr
 
 from deeplinear._support.files import require, writable_directory, write_file
 from deeplinear.experiments import figures
 from deeplinear.experiments.claims import CLAIMS, Row, rows
 from deeplinear.experiments.library import PRESETS
-from deeplinear.experiments.netcdf import MODULES, Unusable, load, misplaced
-from deeplinear.options import endings
+from deeplinear.experiments.results.netcdf import MODULES, Unusable, load, misplaced
+from deeplinear.experiments.results.runs import Runs, endings
 
-__all__ = ["write"]
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+__all__ = ["REPORT_MODULES", "write"]
+
+#: What `write` needs beyond the package's own requirements.
+REPORT_MODULES = ("jinja2", "matplotlib", "scipy", *MODULES)
 
 _TITLE = "Sharpness of deep linear networks: what was claimed, and what was measured"
 # The same as of the style sheet, where a table of rows becomes a list.
 _NARROW, _DARK = "(max-width: 40rem)", "(prefers-color-scheme: dark)"
+#: The attributes of an experiment that are shown as they are.
+_TEXTS = ("experiment", "dtype", "deeplinear_version", "compiler", "simd", "preset")
+
+
+@dataclass(frozen=True)
+class _Section:
+    """An experiment, with what is said of it."""
+
+    runs: Runs
+    rows: list[Row]
+    text: str
+
+
+@dataclass(frozen=True)
+class _Figure:
+    """A figure of an experiment; without images where this version does not have it."""
+
+    name: str
+    caption: str = ""
+    image: str = ""
+    on: tuple[tuple[str, str], ...] = ()  # the image for a kind of screen, in place of `image`
 
 
 def write(directory: str | os.PathLike[str]) -> Path:
@@ -44,40 +74,31 @@ def write(directory: str | os.PathLike[str]) -> Path:
     Raises
     ------
     ImportError
-        If an optional package that reads the data or draws the figures is missing.
+        If an optional package that reads the data, draws the figures or fills the templates is
+        missing.
     ValueError
         If the directory cannot be written, or has no data of an experiment.
     OSError
         If the page cannot be written; an older one is as it was.
     """
-    require("A report", "matplotlib", "scipy", *MODULES)
+    require("A report", *REPORT_MODULES)
     folder = writable_directory("directory", directory)
     datasets, left_out = _load(folder)
-    experiments = {}
+    sections = {}
     for name, dataset in datasets.items():
         section = _section(name, dataset)
         if isinstance(section, str):
             left_out.append(section)
         else:
-            experiments[name] = section
-    if not experiments:
+            sections[name] = section
+    if not sections:
         reasons = " ".join(("", *left_out))
         raise ValueError(
             f"directory must hold data of an experiment; got none in {folder}.{reasons}"
         )
-    shown = {name: datasets[name] for name in experiments}
     path = folder / "index.html"
-    write_file(path, ("\n".join(_page(shown, experiments, left_out)) + "\n").encode())
+    write_file(path, _page(sections, left_out).encode())
     return path
-
-
-def _section(name: str, dataset: xr.Dataset) -> tuple[list[Row], list[str]] | str:
-    """Hold an experiment against the claims, and describe it; or say what its data lack."""
-    try:
-        table = rows(dataset)
-        return table, list(_experiment(name, dataset, table))
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
-        return f"{name}.nc lacks something of an experiment: {error!r}."
 
 
 def _load(folder: Path) -> tuple[dict[str, xr.Dataset], list[str]]:
@@ -103,170 +124,85 @@ def _load(folder: Path) -> tuple[dict[str, xr.Dataset], list[str]]:
     return {name: found[name] for name in names}, left_out
 
 
-def _page(
-    datasets: Mapping[str, xr.Dataset],
-    experiments: Mapping[str, tuple[list[Row], list[str]]],
-    left_out: Sequence[str],
-) -> Iterator[str]:
-    style = (files("deeplinear.experiments.report") / "style.css").read_text(encoding="utf-8")
-    yield "<!doctype html>"
-    yield '<html lang="en">'
-    yield "<head>"
-    yield '<meta charset="utf-8">'
-    yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    yield '<link rel="icon" href="data:,">'
-    yield f"<title>{_TITLE}</title>"
-    yield f"<style>\n{style}</style>"
-    yield "</head>"
-    yield "<body>"
-    yield from _header(datasets)
-    yield "<main>"
-    for sentence in left_out:
-        yield f"<p><strong>Left out:</strong> {escape(sentence)}</p>"
-    yield from _summary([row for table, _ in experiments.values() for row in table])
-    for _, section in experiments.values():
-        yield from section
-    yield "</main>"
-    yield from _footer(datasets)
-    yield "</body>"
-    yield "</html>"
+@cache
+def _templates() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
-
-def _header(datasets: Mapping[str, xr.Dataset]) -> Iterator[str]:
-    runs = sum(dataset.sizes["run"] for dataset in datasets.values())
-    seconds = sum(float(dataset.attrs["simulation_seconds"]) for dataset in datasets.values())
-    yield "<header>"
-    yield f"<h1>{_TITLE}</h1>"
-    yield (
-        f'<p class="soft">{len(datasets)} experiments, {runs:,} runs, {seconds:,.1f} seconds of '
-        "simulation. Every number on this page is computed from the data beside it.</p>"
+    return Environment(
+        loader=PackageLoader(__name__, ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
-    yield '<nav aria-label="Experiments"><ul>'
-    yield '<li><a href="#claims">claims</a></li>'
-    for name in datasets:
-        yield f'<li><a href="#{escape(name)}">{escape(name)}</a></li>'
-    yield "</ul></nav>"
-    yield "</header>"
 
 
-def _verdict(agrees: bool | None) -> str:
-    kind, text = {
-        True: ("agrees", "✓ agrees"),
-        False: ("disagrees", "✗ disagrees"),
-        None: ("open", "– not tested"),
-    }[agrees]
-    return f'<td data-label="verdict" class="verdict {kind}">{text}</td>'
-
-
-def _summary(table: Sequence[Row]) -> Iterator[str]:
-    """All claims, with the rows that speak for and against each."""
-    yield '<section id="claims" aria-labelledby="claims-title">'
-    yield '<h2 id="claims-title">The claims</h2>'
-    yield '<div class="box"><table class="rows">'
-    yield "<caption>A claim disagrees where one of its rows below does.</caption>"
-    yield "<thead><tr>"
-    yield "".join(
-        f'<th scope="col">{text}</th>' for text in ("claim", "rows that agree", "verdict")
-    )
-    yield "</tr></thead><tbody>"
-    for number, statement in CLAIMS.items():
-        verdicts = [row.agrees for row in table if row.claim == number and row.agrees is not None]
-        against = [row for row in table if row.claim == number and row.agrees is False]
-        count = f"{sum(verdicts)} of {len(verdicts)}" if verdicts else "none"
-        where = ", ".join(dict.fromkeys(escape(row.experiment) for row in against))
-        count += f"; against it: {where}" if where else ""
-        yield f'<tr><th scope="row">{number}. {escape(statement)}</th>'
-        yield f'<td data-label="rows that agree">{count}</td>'
-        yield _verdict(all(verdicts) if verdicts else None) + "</tr>"
-    yield "</tbody></table></div>"
-    yield "</section>"
-
-
-def _experiment(name: str, dataset: xr.Dataset, table: Sequence[Row]) -> Iterator[str]:
-    anchor = escape(name)
-    yield f'<section id="{anchor}" aria-labelledby="{anchor}-title">'
-    yield f'<h2 id="{anchor}-title">{anchor}</h2>'
-    title = str(dataset.attrs["title"])
-    yield f"<p>{escape(title[:1].upper() + title[1:])}. {_counts(dataset)}</p>"
-    for figure in str(dataset.attrs["figures"]).split():
-        if figure in figures.FIGURES:
-            yield from _figure(name, dataset, figure)
-        else:
-            yield f"<p>The figure {escape(figure)} is none of this version.</p>"
-    if table:
-        yield "<h3>Expected and measured</h3>"
-        yield from _table(table)
-    yield "<details>"
-    yield f"<summary>Settings of {anchor}</summary>"
-    yield f"<p>{_provenance(dataset)}</p>"
-    yield f"<pre>{escape(str(dataset.attrs['preset']))}</pre>"
-    yield "</details>"
-    yield "</section>"
-
-
-def _counts(dataset: xr.Dataset) -> str:
-    reached = int(dataset["reached"].values.sum())
-    word = "reached a minimizer" if dataset.attrs["activation"] == "identity" else "settled"
+def _page(sections: dict[str, _Section], left_out: list[str]) -> str:
+    datasets = [section.runs.data for section in sections.values()]
     return (
-        f"{dataset.sizes['run']:,} runs, of which {reached:,} {word} and "
-        f"{endings(dataset['status'].values)}, in "
-        f"{float(dataset.attrs['simulation_seconds']):,.2f} seconds of simulation."
+        _templates()
+        .get_template("page.html")
+        .render(
+            title=_TITLE,
+            style=(files(__name__) / "style.css").read_text(encoding="utf-8"),
+            sections=sections,
+            rows=[row for section in sections.values() for row in section.rows],
+            claims=CLAIMS,
+            left_out=left_out,
+            runs=sum(section.runs.count for section in sections.values()),
+            seconds=sum(float(dataset.attrs["simulation_seconds"]) for dataset in datasets),
+            precision=", ".join(sorted({str(dataset.attrs["dtype"]) for dataset in datasets})),
+        )
     )
 
 
-def _provenance(dataset: xr.Dataset) -> str:
-    attrs, seeds = dataset.attrs, dataset["seed"].values
-    below = float(attrs["reached_below"])
-    return (
-        f"Seed {int(attrs['seed'])}; seeds of the initial weights {seeds.min()} to {seeds.max()}, "
-        f"by run in {escape(str(attrs['experiment']))}.nc. A run reached a minimizer, or settled, "
-        f"where its excess risk was at most {below:g} of the zero map's at the end and before it. "
-        f"{escape(str(attrs['dtype']))}, {int(attrs['threads'])} threads, deeplinear "
-        f"{escape(str(attrs['deeplinear_version']))}, {escape(str(attrs['compiler']))}, "
-        f"{escape(str(attrs['simd']))}."
+def _section(name: str, dataset: xr.Dataset) -> _Section | str:
+    """Hold an experiment against the claims, and describe it; or say what its data lack."""
+    try:
+        return _described(name, dataset)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        return f"{name}.nc lacks something of an experiment: {error!r}."
+
+
+def _described(name: str, dataset: xr.Dataset) -> _Section:
+    runs, found, attrs = Runs(dataset), rows(dataset), dataset.attrs
+    title = str(attrs["title"])
+    text = (
+        _templates()
+        .get_template("experiment.html")
+        .render(
+            name=name,
+            title=title[:1].upper() + title[1:],
+            runs=runs.count,
+            reached=int(runs.reached.sum()),
+            linear=runs.linear,
+            endings=endings(runs.status),
+            seconds=float(attrs["simulation_seconds"]),
+            figures=[_figure(dataset, figure) for figure in runs.figures],
+            rows=found,
+            seed=int(attrs["seed"]),
+            seeds=(runs.seeds.min(), runs.seeds.max()),
+            reached_below=float(attrs["reached_below"]),
+            threads=int(attrs["threads"]),
+            **{key: str(attrs[key]) for key in _TEXTS},
+        )
     )
+    return _Section(runs, found, text)
 
 
-def _figure(name: str, dataset: xr.Dataset, figure: str) -> Iterator[str]:
-    wide, narrow = (figures.svg(dataset, figure, narrow=narrow) for narrow in (False, True))
-    caption = escape(figures.caption(figure))
-    yield "<figure><picture>"
-    for media, svg in (
+def _figure(dataset: xr.Dataset, name: str) -> _Figure:
+    if name not in figures.FIGURES:
+        return _Figure(name)
+    wide, narrow = (figures.svg(dataset, name, narrow=narrow) for narrow in (False, True))
+    on = (
         (f"{_NARROW} and {_DARK}", figures.darken(narrow)),
         (_NARROW, narrow),
         (_DARK, figures.darken(wide)),
-    ):
-        yield f'<source media="{media}" srcset="{_uri(svg)}">'
-    yield f'<img src="{_uri(wide)}" alt="{escape(name)}, {escape(figure)}: {caption}">'
-    yield "</picture>"
-    yield f"<figcaption>{caption}</figcaption></figure>"
+    )
+    images = tuple((media, _uri(svg)) for media, svg in on)
+    return _Figure(name, figures.caption(name), _uri(wide), images)
 
 
 def _uri(svg: str) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
-
-
-def _table(table: Sequence[Row]) -> Iterator[str]:
-    heads = ("what", "claim", "expected", "measured", "verdict")
-    yield '<div class="box"><table class="rows"><thead><tr>'
-    yield "".join(f'<th scope="col">{text}</th>' for text in heads)
-    yield "</tr></thead><tbody>"
-    for row in table:
-        yield f'<tr><th scope="row">{escape(row.quantity)}</th>'
-        yield f'<td data-label="claim">{row.claim}</td>'
-        yield f'<td data-label="expected">{escape(row.expected)}</td>'
-        yield f'<td data-label="measured">{escape(row.measured)}</td>'
-        yield _verdict(row.agrees) + "</tr>"
-    yield "</tbody></table></div>"
-
-
-def _footer(datasets: Mapping[str, xr.Dataset]) -> Iterator[str]:
-    precision = ", ".join(np.unique([str(d.attrs["dtype"]) for d in datasets.values()]))
-    notes = " ".join((figures.__doc__ or "").split("-----\n")[-1].replace("`", "").split())
-    yield "<footer>"
-    yield f"<p>Precision: {escape(precision)}. {escape(notes)}</p>"
-    yield (
-        "<p>The claims and experiments are those of Pierre Marion and Lénaïc Chizat, Deep linear "
-        "networks for regression are implicitly regularized towards flat minima, NeurIPS 2024.</p>"
-    )
-    yield "</footer>"

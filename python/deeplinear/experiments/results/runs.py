@@ -1,19 +1,22 @@
-"""The runs of an experiment as the claims need them: who arrived where, and how near."""
+"""The one view of a result, which claims, figures and summaries read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 
 from deeplinear._support.checks import FloatArray
-from deeplinear.options import arrived
+from deeplinear.options import STATUS
 
-__all__ = ["CONVERGED", "SETTLED", "Mask", "Row", "Runs"]
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["CONVERGED", "SETTLED", "Mask", "Runs", "arrived", "endings", "excess_of_zero"]
 
 Mask = npt.NDArray[np.bool_]
 
@@ -27,40 +30,61 @@ SETTLED = 1e-4
 ROUNDINGS = 64
 
 
-@dataclass(frozen=True)
-class Row:
-    """One expectation and what was measured.
+def arrived(status: npt.NDArray[np.str_]) -> Mask:
+    """Say of every run whether it came to an end of its own, and its last record is a number."""
+    return np.isin(status, ("completed", "converged"))
 
-    Attributes
+
+def endings(status: npt.NDArray[np.str_]) -> str:
+    """Count the runs that diverged, and those that ended early in another way, if there are any."""
+    counts = {name: int((status == name).sum()) for name in STATUS}
+    others = (name for name in counts if name not in ("completed", "converged", "diverged"))
+    words = [f"{counts['diverged']:,} diverged"]
+    return ", ".join(words + [f"{counts[name]:,} {name}" for name in others if counts[name]])
+
+
+def excess_of_zero(
+    X: FloatArray, y: FloatArray, minimizer: FloatArray, *, linear: bool
+) -> FloatArray:
+    """Compute the excess risk of the zero map, ``|X w*|^2 / n``.
+
+    The least risk of a nonlinear network is not known and counts as zero: ``|y|^2 / n``.
+
+    Parameters
     ----------
-    claim : int
-        Number of the claim, of `CLAIMS`.
-    experiment : str
-        Whose data it is from.
-    quantity, expected, measured : str
-        In words and numbers.
-    agrees : bool or None
-        None where the data can't tell.
-    """
+    X : ndarray, shape (..., n, d)
+        Inputs.
+    y : ndarray, shape (..., n)
+        Targets.
+    minimizer : ndarray, shape (..., d)
+        The minimizer ``w*`` of the risk.
+    linear : bool
+        Whether the networks are.
 
-    claim: int
-    experiment: str
-    quantity: str
-    expected: str
-    measured: str
-    agrees: bool | None
+    Returns
+    -------
+    ndarray, shape (...)
+        The excess.
+    """
+    targets = np.einsum("...si,...i->...s", X, minimizer) if linear else y
+    return np.asarray((targets**2).mean(axis=-1))
 
 
 @dataclass(frozen=True)
 class Runs:
-    """Some runs of an experiment."""
+    """Some runs of an experiment.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        What `deeplinear.experiments.run.run` returned or `save` wrote, or some of its runs.
+    """
 
     data: xr.Dataset
-    name: str
 
-    def only(self, mask: Mask) -> Runs:
-        """Keep the runs where the mask, (run,), is true."""
-        return Runs(self.data.isel(run=np.flatnonzero(mask)), self.name)
+    def only(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> Runs:
+        """Keep the runs where a mask, (run,), is true, or those of these numbers in this order."""
+        return Runs(self.data.isel(run=chosen))
 
     def by(self, name: str) -> Iterator[tuple[float, Runs]]:
         """Cut by the values of a coordinate, ascending; NaN is none."""
@@ -72,13 +96,26 @@ class Runs:
         """Return a column of numbers, (run,)."""
         return np.asarray(self.data[name].values, dtype=np.float64)
 
+    def first(self, name: str) -> float:
+        """Return the number of the first run, such as a bound that all runs share."""
+        return float(self.data[name].values[0])
+
+    def records(self, name: str) -> FloatArray:
+        """Return what was recorded, (run, record[, layer or pair])."""
+        return np.asarray(self.data[name].values)
+
     def end(self, name: str) -> FloatArray:
         """Return what was recorded at the end, (run[, layer or pair])."""
-        return np.asarray(self.data[name].isel(record=-1).values)
+        return self.records(name)[:, -1]
 
     def start(self, name: str) -> FloatArray:
         """Return what was recorded at the start, (run[, layer or pair])."""
-        return np.asarray(self.data[name].isel(record=0).values)
+        return self.records(name)[:, 0]
+
+    @property
+    def experiment(self) -> str:
+        """The experiment's name."""
+        return str(self.data.attrs["experiment"])
 
     @property
     def count(self) -> int:
@@ -91,21 +128,54 @@ class Runs:
         return set(str(self.data.attrs["record"]).split())
 
     @property
+    def figures(self) -> list[str]:
+        """The names of the figures that the experiment asks for."""
+        return str(self.data.attrs["figures"]).split()
+
+    @property
     def linear(self) -> bool:
         """Whether the networks are."""
         return bool(self.data.attrs["activation"] == "identity")
 
     @property
-    def picture(self) -> int:
-        """Number of the claim whose picture gradient descent shows here: 5, 6 or 7."""
-        if not self.linear:
-            return 7
-        return 6 if int(self.data.attrs["n"]) < int(self.data.attrs["d"]) else 5
+    def gaussian(self) -> bool:
+        """Whether the initial weights are."""
+        return bool(self.data.attrs["init"] == "Gaussian")
 
     @property
-    def flow(self) -> Mask:
+    def few_samples(self) -> bool:
+        """Whether there are fewer samples than inputs."""
+        return int(self.data.attrs["n"]) < int(self.data.attrs["d"])
+
+    @property
+    def status(self) -> npt.NDArray[np.str_]:
+        """How each run ended."""
+        return np.asarray(self.data["status"].values)
+
+    @property
+    def seeds(self) -> npt.NDArray[np.int64]:
+        """Seeds of the initial weights, (run,)."""
+        return np.asarray(self.data["seed"].values)
+
+    @property
+    def is_flow(self) -> Mask:
         """Which runs are of gradient flow."""
         return np.asarray(np.isnan(self.column("learning_rate")))
+
+    @property
+    def flow(self) -> Runs:
+        """The runs of gradient flow."""
+        return self.only(self.is_flow)
+
+    @property
+    def descent(self) -> Runs:
+        """The runs of gradient descent."""
+        return self.only(~self.is_flow)
+
+    @property
+    def in_between(self) -> Mask:
+        """Which runs have records between start and end."""
+        return np.asarray(np.isfinite(self.records("risk")[:, 1:-1]).any(axis=1))
 
     @property
     def reached(self) -> Mask:
@@ -115,12 +185,12 @@ class Runs:
     @property
     def diverged(self) -> Mask:
         """Which runs diverged."""
-        return np.asarray(self.data["status"].values == "diverged")
+        return np.asarray(self.status == "diverged")
 
     @property
     def arrived(self) -> Mask:
         """Which runs came to an end of their own, with numbers in the last record."""
-        return arrived(self.data["status"].values)
+        return arrived(self.status)
 
     @property
     def scales(self) -> list[float]:
@@ -134,12 +204,10 @@ class Runs:
 
     @cached_property
     def _zero(self) -> FloatArray:
-        """Excess risk of the zero map, ``|X w*|^2 / n`` or ``|y|^2 / n``, (run,)."""
-        y = self.data["y"].values
-        if self.linear:
-            y = np.einsum("psi,pi->ps", self.data["X"].values, self.data["minimizer"].values)
-        zero = (y**2).mean(axis=1)
-        return np.asarray(zero[self.data["problem"].values])
+        """Excess risk of the zero map, (run,)."""
+        X, y, minimizer = (self.data[name].values for name in ("X", "y", "minimizer"))
+        of_problem = excess_of_zero(X, y, minimizer, linear=self.linear)
+        return np.asarray(of_problem[self.data["problem"].values])
 
     def _share(self, risk: FloatArray) -> FloatArray:
         least = self.column("minimum_risk") if self.linear else 0.0
@@ -172,10 +240,3 @@ class Runs:
     def edge(self) -> FloatArray:
         """Final sharpness over 2 / learning rate, (run,)."""
         return np.asarray(self.end("sharpness") * self.column("learning_rate") / 2)
-
-    def row(
-        self, claim: int, quantity: str, expected: str, measured: str, agrees: bool | None
-    ) -> Row:
-        """Make a row of this experiment."""
-        verdict = None if agrees is None else bool(agrees)
-        return Row(claim, self.name, quantity, expected, measured, verdict)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from deeplinear import _core
+import deeplinear as dl
 from deeplinear._support.files import (
     file_name,
     locked,
@@ -22,10 +22,10 @@ from deeplinear._support.files import (
     writable_directory,
     write_file,
 )
-from deeplinear.experiments.netcdf import MODULES, PART, Unusable, load, pack
 from deeplinear.experiments.preset import Preset, check_seed
+from deeplinear.experiments.results.netcdf import MODULES, PART, Unusable, load, pack
 from deeplinear.experiments.table import lacking
-from deeplinear.experiments.toml import to_toml
+from deeplinear.experiments.toml import canonical, to_toml
 
 __all__ = ["SAVE_MODULES", "difference", "environment", "finished", "keep", "save", "unfinished"]
 
@@ -216,7 +216,7 @@ def unfinished(
     found = [
         dataset
         for _, dataset in _partial(user_path("directory", directory), preset.name)
-        if environment(dataset.attrs) == environment(here) and not lacking(preset, dataset)
+        if environment(dataset.attrs) == here and not lacking(preset, dataset)
     ]
     return max(found, key=lambda dataset: len(_runs(dataset)), default=None)
 
@@ -226,7 +226,7 @@ def remove_parts(preset: Preset, directory: Path, dtype: npt.DTypeLike = "float6
     wanted = _wanted(preset, dtype)
     with locked(directory):
         for path, dataset in list(_partial(directory, preset.name)):
-            if all(str(dataset.attrs.get(name)) == str(value) for name, value in wanted.items()):
+            if wanted.items() <= environment(dataset.attrs).items():
                 path.unlink(missing_ok=True)
 
 
@@ -235,18 +235,20 @@ def seeded(preset: Preset, seed: int | None) -> Preset:
     return preset if seed is None else replace(preset, seed=check_seed("seed", seed))
 
 
-def _wanted(preset: Preset, dtype: npt.DTypeLike) -> dict[str, Any]:
-    values = (preset.seed, np.dtype(dtype).name, _core.build_config()["version"], to_toml(preset))
-    return dict(zip(_SETTINGS, values, strict=True))
+def _wanted(preset: Preset, dtype: npt.DTypeLike) -> dict[str, str]:
+    values = (preset.seed, np.dtype(dtype).name, dl.build_config()["version"], to_toml(preset))
+    return dict(zip(_SETTINGS, map(str, values), strict=True))
 
 
-def _bits() -> dict[str, Any]:
-    return dict(zip(_BITS, (_core.SIMD_LEVEL, _core.build_config()["compiler"]), strict=True))
+def _bits() -> dict[str, str]:
+    build = dl.build_config()
+    return dict(zip(_BITS, (build["simd"], build["compiler"]), strict=True))
 
 
 def environment(attrs: Mapping[Any, Any]) -> dict[str, str]:
     """Return what must be equal where runs of two tries stand in one dataset."""
-    return {name: str(attrs.get(name)) for name in (*_SETTINGS, *_BITS)}
+    found = {name: str(attrs.get(name)) for name in (*_SETTINGS, *_BITS)}
+    return {**found, "preset": canonical(found["preset"])}
 
 
 def finished(
@@ -325,12 +327,12 @@ def _load(path: Path) -> xr.Dataset | str:
 
 
 def _difference(preset: Preset, dataset: xr.Dataset, dtype: npt.DTypeLike) -> str | None:
+    stored = environment(dataset.attrs)
     for name, value in _wanted(preset, dtype).items():
         if name not in dataset.attrs:
             return "no data of this program"
-        stored = str(dataset.attrs[name])
-        if stored != str(value):
-            what = f"{name.replace('_', ' ')} {stored}, not {value}"
+        if stored[name] != value:
+            what = f"{name.replace('_', ' ')} {stored[name]}, not {value}"
             return "an experiment of other settings" if name == "preset" else what
     if dataset.sizes.get("run") != preset.runs:
         return "a part of its runs"

@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 
 import deeplinear as dl
 from deeplinear import init
-from deeplinear.experiments.figure_needs import lacking
+from deeplinear.experiments.figures import FIGURES
 from deeplinear.experiments.library import PLAIN, PRESETS
 from deeplinear.experiments.preset import (
-    FIGURE_NAMES,
     Architecture,
     GaussianData,
     Preset,
@@ -20,7 +19,6 @@ from deeplinear.experiments.preset import (
     Training,
 )
 from deeplinear.experiments.toml import parse_preset, read_preset, to_toml
-from deeplinear.options import RECORDABLE
 
 counts = st.integers(1, 10**6)
 numbers = st.floats(min_value=1e-300, max_value=1e300)
@@ -75,12 +73,14 @@ def parts(draw, scaled: bool):
 @st.composite
 def presets(draw):
     network, data, law = draw(architectures), draw(gaussian_data | spectral_data), draw(laws)
-    names = set(RECORDABLE) - {"risk"}
+    names = set(dl.RECORDABLE) - {"risk"}
     names -= set() if network.linear else {"distance"}
     names -= set() if data.tested else {"test_risk"}
     record = ("risk", *draw(st.lists(st.sampled_from(sorted(names)), unique=True)))
     training = tuple(draw(st.lists(parts(hasattr(law, "scale")), min_size=1, max_size=4)))
-    possible = [name for name in FIGURE_NAMES if lacking(name, record, data, training) is None]
+    possible = [
+        name for name, drawing in FIGURES.items() if not drawing.lacking(record, data, training)
+    ]
     return Preset(
         name=draw(st.from_regex(r"\w[\w.-]{0,20}", fullmatch=True, alphabet="ab_Z09.-")),
         title=draw(texts),

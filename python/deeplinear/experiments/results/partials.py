@@ -16,7 +16,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from deeplinear.experiments.preset import Preset, Training
-from deeplinear.experiments.table import Block, Rows, stored_rows
+from deeplinear.experiments.table import Block, BlockRuns, stored_runs
 
 #: The attribute that names blocks to run again as a whole; see `Earlier`.
 _AGAIN = "blocks_to_run_again"
@@ -40,16 +40,16 @@ def grid(preset: Preset, training: Training, seeds: range) -> list[dict[str, Any
     return [dict(zip(fields, values, strict=True)) for values in product(*fields.values())]
 
 
-def _places(rows: Rows, cells: Sequence[dict[str, Any]]) -> list[int | None]:
+def _places(runs: BlockRuns, cells: Sequence[dict[str, Any]]) -> list[int | None]:
     """Return the place of each run among the cells of its block; None where it has none."""
     names = tuple(cells[0])
     place = {tuple(cell.values()): i for i, cell in enumerate(cells)}
-    columns = (rows.columns[name].tolist() for name in names)
+    columns = (runs.columns[name].tolist() for name in names)
     return [place.get(values) for values in zip(*columns, strict=True)]
 
 
-def _finished(rows: Rows) -> npt.NDArray[np.bool_]:
-    return np.asarray(rows.columns["status"] != "unfinished")
+def _finished(runs: BlockRuns) -> npt.NDArray[np.bool_]:
+    return np.asarray(runs.columns["status"] != "unfinished")
 
 
 class Earlier:
@@ -71,8 +71,8 @@ class Earlier:
 
     def __init__(self, preset: Preset, blocks: Sequence[Block], dataset: xr.Dataset | None) -> None:
         self.again: dict[Key, int] = {}
-        self.done: dict[Key, Rows] = {}
-        self.rest: dict[Key, Rows] = {}
+        self.done: dict[Key, BlockRuns] = {}
+        self.rest: dict[Key, BlockRuns] = {}
         self.accuracy: list[xr.Dataset] = []
         self.seconds = 0.0
         if dataset is None:
@@ -81,10 +81,10 @@ class Earlier:
         self.again = {(part, problem, depth): n for part, problem, depth, n in entries}
         self.seconds = float(dataset.attrs["simulation_seconds"])
         for block in blocks:
-            key, rows = key_of(block), stored_rows(preset, block, dataset)
-            finished = _finished(rows) & (key not in self.again)
-            self.done[key] = rows.take(finished)
-            self.rest[key] = rows.take(~finished)
+            key, runs = key_of(block), stored_runs(preset, block, dataset)
+            finished = _finished(runs) & (key not in self.again)
+            self.done[key] = runs.take(finished)
+            self.rest[key] = runs.take(~finished)
         if "sharpness" in dataset:
             counted = {
                 "largest_relative_residual": dataset["sharpness"].attrs[
@@ -96,23 +96,25 @@ class Earlier:
 
     def missing(self, block: Block, cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the cells of a block that are still to run."""
-        rows = self.done.get(key_of(block))
-        there = set() if rows is None else set(_places(rows, cells))
+        done = self.done.get(key_of(block))
+        there = set() if done is None else set(_places(done, cells))
         return [cell for i, cell in enumerate(cells) if i not in there]
 
-    def merged(self, block: Block, cells: list[dict[str, Any]], new: Rows | None) -> Rows | None:
+    def merged(
+        self, block: Block, cells: list[dict[str, Any]], new: BlockRuns | None
+    ) -> BlockRuns | None:
         """Put the runs of a block in the order of its cells; of a run, what is furthest."""
         key = key_of(block)
         pieces = [piece for piece in (self.rest.get(key), self.done.get(key), new) if piece]
         if not pieces:
             return new
-        rows = Rows.join(pieces)
-        last = np.where(_finished(rows), np.inf, rows.columns["last_step"])
+        runs = BlockRuns.join(pieces)
+        last = np.where(_finished(runs), np.inf, runs.columns["last_step"])
         best: dict[int, int] = {}
-        for i, place in enumerate(_places(rows, cells)):
+        for i, place in enumerate(_places(runs, cells)):
             if place is not None and (place not in best or last[i] >= last[best[place]]):
                 best[place] = i
-        return rows.take(np.array([best[place] for place in sorted(best)], np.intp))
+        return runs.take(np.array([best[place] for place in sorted(best)], np.intp))
 
     def mark(self, attrs: dict[str, Any], stopped: Mapping[Key, int], complete: set[Key]) -> None:
         """Note in the attributes of a part of the runs which blocks are to run again.

@@ -1,0 +1,123 @@
+"""The layout of a result: the same for every experiment."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import deeplinear as dl
+from deeplinear.experiments import run as reproduce
+from deeplinear.experiments.library import PRESETS
+from deeplinear.experiments.preset import Architecture, Training
+from deeplinear.experiments.toml import parse_preset
+from small import quick_of
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_layout_is_the_same_for_every_preset(name):
+    preset, dataset = PRESETS[name].quick(), quick_of(name)
+    runs, records = dataset.sizes["run"], dataset.sizes["record"]
+    assert runs == preset.runs
+    assert dataset.attrs["experiment"] == preset.name == f"{name}-quick"
+    assert parse_preset(dataset.attrs["preset"]) == preset
+    if all(part.every is None for part in preset.training):
+        assert list(dataset.record.values) == ["start", "end"]
+    else:
+        np.testing.assert_array_equal(dataset.record, np.arange(records))
+    for key in ("part", "problem", "depth", "scale", "learning_rate", "dynamics", "seed"):
+        assert dataset.coords[key].dims == ("run",)
+    rows = zip(*(dataset[key].values.tolist() for key in ("part", "problem", "depth", "scale",
+               "learning_rate", "seed")), strict=True)  # fmt: skip
+    assert len({str(row) for row in rows}) == runs
+    for key in ("status", "reached", "steps", "last_step", "risk_before_end", "aligned_sharpness",
+                "curvature_along_minimizer", "largest_curvature", "sharpness_lower_bound",
+                "sharpness_upper_bound", "small_scale_sharpness_bound", "critical_learning_rate",
+                "minimum_risk"):  # fmt: skip
+        assert dataset[key].dims == ("run",)
+    assert dataset.reached.dtype == bool
+    deepest = max(preset.network.depths)
+    extras = {"layer_norm": ("layer",), "rank_one_gap": ("layer",), "alignment": ("pair",)}
+    for key in (*preset.record, "time", "step"):
+        assert dataset[key].dims == ("run", "record", *extras.get(key, ()))
+        assert "long_name" in dataset[key].attrs
+    if "layer" in dataset.dims:
+        np.testing.assert_array_equal(dataset.layer, np.arange(1, deepest + 1))
+        np.testing.assert_array_equal(dataset.pair, np.arange(1, deepest))
+    problems = preset.data.problems(preset.seed)
+    assert dataset.X.shape == (len(problems), preset.data.n, preset.data.d)
+    assert dataset.y.dims == ("problem", "sample")
+    assert dataset.minimizer.dims == ("problem", "input")
+    alive = dataset.status.values != "diverged"
+    assert np.isfinite(dataset.risk.values[:, 0]).all()
+    assert np.isfinite(dataset.risk.values[alive, -1]).all()
+    assert ("weights" in dataset) == (len(preset.network.depths) == 1)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_coordinates_belong_to_the_parts(name):
+    preset, dataset = PRESETS[name].quick(), quick_of(name)
+    problems = preset.data.problems(preset.seed)
+    for i, part in enumerate(preset.training):
+        runs = dataset.isel(run=dataset.part.values == i)
+        scales = preset.scales if part.scales is None else part.scales
+        assert set(runs.scale.values) == set(scales)
+        assert set(runs.depth.values) == set(preset.network.depths)
+        assert set(runs.seed.values) == set(reproduce.initial_seeds(preset.seed, part.runs))
+        time, step = runs.time.values, runs.step.values
+        assert (time[:, 0] == 0).all()
+        if part.steps is None:
+            assert set(runs.dynamics.values) == {part.dynamics.method}
+            for key in ("learning_rate", "step", "steps", "risk_before_end"):
+                assert np.isnan(runs[key]).all()
+            assert (time[:, -1] == part.time).all()
+        else:
+            assert set(runs.dynamics.values) == {"gradient descent"}
+            assert set(runs.learning_rate.values) == set(part.learning_rates)
+            assert (step[:, -1] == runs.steps).all()
+            assert (runs.steps == part.steps).all()
+            np.testing.assert_array_equal(time, runs.learning_rate.values[:, None] * step)
+        if part.every is not None:
+            count = int(np.ceil((part.steps or part.time) / part.every)) + 1
+            np.testing.assert_array_equal(np.isfinite(time).sum(axis=1), count)
+    for j, problem in enumerate(problems):
+        runs = dataset.isel(run=dataset.problem.values == j)
+        np.testing.assert_array_equal(dataset.X[j], problem.regression.X)
+        for key, value in problem.labels.items():
+            assert set(runs[key].values.tolist()) == {value}
+        for depth in preset.network.depths:
+            value = dl.theory.aligned_sharpness(problem.regression, depth)
+            assert set(runs.aligned_sharpness.values[runs.depth.values == depth]) == {value}
+
+
+def test_parts_of_fewer_records_have_nothing_in_between():
+    dataset = quick_of("alignment")
+    short = dataset.isel(run=dataset.part.values == 2)
+    for key in ("time", "sharpness", "alignment", "rank_one_gap"):
+        values = short[key].values
+        assert np.isnan(values[:, 1:-1]).all()
+        assert np.isfinite(values[:, [0, -1]]).all()
+    assert short.time.dims == ("run", "record")
+    long = dataset.isel(run=dataset.part.values < 2)
+    np.testing.assert_allclose(long.time, np.tile(np.arange(201.0), (16, 1)), rtol=1e-12)
+
+
+def test_layers_of_other_depths_are_missing():
+    preset = dataclasses.replace(
+        PRESETS["alignment"],
+        name="depths",
+        network=Architecture(depths=(2, 4)),
+        init=dl.init.Gaussian(0.3),
+        training=(
+            Training(dl.GradientDescent((0.05, 0.1)), 2, steps=12, every=5),
+            Training(dl.GradientFlow("rk4", step=0.1), 2, time=1.0, scale=(0.2, 0.4)),
+        ),
+        figures=(),
+    )
+    dataset = reproduce.run(preset, progress=False)
+    assert dataset.sizes["record"] == 4
+    shallow = dataset.isel(run=dataset.depth.values == 2)
+    ends = shallow.rank_one_gap.values[:, [0, -1]]
+    assert np.isfinite(ends[..., :2]).all()
+    assert np.isnan(ends[..., 2:]).all()
+    np.testing.assert_array_equal(dataset.step.values[0], [0, 5, 10, 12])
+    assert "weights" not in dataset
