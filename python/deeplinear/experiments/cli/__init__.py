@@ -1,1 +1,4 @@
-"""The command line ``deeplinear``."""
+"""The command line of the package."""
+
+#: What the shell reports for a program that Ctrl-C ended.
+INTERRUPTED = 130

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 
 from deeplinear._support.signals import Stop, at_once
 from deeplinear._support.terminal import Sink, print_version, say, standard_streams
+from deeplinear.experiments.cli import INTERRUPTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-#: What the shell reports for a program that Ctrl-C ended.
-_INTERRUPTED = 130
 
 
 def main() -> None:
@@ -34,7 +32,7 @@ def _status() -> int:
     stop = Stop()
     with stop.listening():
         code = _code(app)
-    if stop.signal is not None and code in (0, _INTERRUPTED):
+    if stop.signal is not None and code in (0, INTERRUPTED):
         return 128 + stop.signal
     return code
 
@@ -60,7 +58,7 @@ def _code(app: Callable[..., object]) -> int:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except KeyboardInterrupt:
         say("stopped.")
-        return _INTERRUPTED
+        return INTERRUPTED
     return 0
 
 

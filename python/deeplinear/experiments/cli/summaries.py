@@ -40,8 +40,8 @@ def print_summary(preset: Preset, dataset: xr.Dataset) -> None:
 
 def _millions(dataset: xr.Dataset) -> float:
     """Count the steps of gradient descent; those that a run did not take since it diverged too."""
-    arrived = dataset["status"].values == "converged"
-    steps = np.where(arrived, dataset["last_step"].values, dataset["steps"].values)
+    early = dataset["status"].values == "converged"
+    steps = np.where(early, dataset["last_step"].values, dataset["steps"].values)
     return float(steps[np.isfinite(dataset["steps"].values)].sum()) / 1e6
 
 
@@ -112,9 +112,9 @@ def _by_rate(runs: Runs) -> list[dict[str, str]]:
             "diverged": str(int(cell.diverged.sum())),
         }
         if "sharpness" in runs.recorded:
-            final, ended = cell.end("sharpness"), cell.arrived
-            from_smallest = final[ended & (cell.column("scale") == smallest)]
-            line["median final sharpness"] = _median(final[ended])
+            final, alive = cell.end("sharpness"), cell.arrived
+            from_smallest = final[alive & (cell.column("scale") == smallest)]
+            line["median final sharpness"] = _median(final[alive])
             line[f"the same, from scale {smallest:g}"] = _median(from_smallest)
         lines.append(line)
     return lines

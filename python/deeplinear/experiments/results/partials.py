@@ -12,10 +12,10 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
 from deeplinear.experiments.preset import Preset, Training
+from deeplinear.experiments.results.runs import ended
 from deeplinear.experiments.table import Block, BlockRuns, stored_runs
 
 #: The attribute that names blocks to run again as a whole; see `Earlier`.
@@ -48,10 +48,6 @@ def _places(runs: BlockRuns, cells: Sequence[dict[str, Any]]) -> list[int | None
     return [place.get(values) for values in zip(*columns, strict=True)]
 
 
-def _finished(runs: BlockRuns) -> npt.NDArray[np.bool_]:
-    return np.asarray(runs.columns["status"] != "unfinished")
-
-
 class Earlier:
     """The runs of an earlier try: those that need not run again, and those to fall back on.
 
@@ -82,9 +78,9 @@ class Earlier:
         self.seconds = float(dataset.attrs["simulation_seconds"])
         for block in blocks:
             key, runs = key_of(block), stored_runs(preset, block, dataset)
-            finished = _finished(runs) & (key not in self.again)
-            self.done[key] = runs.take(finished)
-            self.rest[key] = runs.take(~finished)
+            done = ended(runs.columns["status"]) & (key not in self.again)
+            self.done[key] = runs.take(done)
+            self.rest[key] = runs.take(~done)
         if "sharpness" in dataset:
             counted = {
                 "largest_relative_residual": dataset["sharpness"].attrs[
@@ -109,7 +105,7 @@ class Earlier:
         if not pieces:
             return new
         runs = BlockRuns.join(pieces)
-        last = np.where(_finished(runs), np.inf, runs.columns["last_step"])
+        last = np.where(ended(runs.columns["status"]), np.inf, runs.columns["last_step"])
         best: dict[int, int] = {}
         for i, place in enumerate(_places(runs, cells)):
             if place is not None and (place not in best or last[i] >= last[best[place]]):

@@ -16,7 +16,16 @@ from deeplinear.options import STATUS
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["CONVERGED", "SETTLED", "Mask", "Runs", "arrived", "endings", "excess_of_zero"]
+__all__ = [
+    "CONVERGED",
+    "SETTLED",
+    "Mask",
+    "Runs",
+    "arrived",
+    "ended",
+    "endings",
+    "excess_of_zero",
+]
 
 Mask = npt.NDArray[np.bool_]
 
@@ -33,6 +42,11 @@ ROUNDINGS = 64
 def arrived(status: npt.NDArray[np.str_]) -> Mask:
     """Say of every run whether it came to an end of its own, and its last record is a number."""
     return np.isin(status, ("completed", "converged"))
+
+
+def ended(status: npt.NDArray[np.str_]) -> Mask:
+    """Say of every run whether it came to an end, before Ctrl-C came."""
+    return np.asarray(status != "unfinished")
 
 
 def endings(status: npt.NDArray[np.str_]) -> str:
@@ -191,6 +205,11 @@ class Runs:
     def arrived(self) -> Mask:
         """Which runs came to an end of their own, with numbers in the last record."""
         return arrived(self.status)
+
+    @property
+    def ended(self) -> Mask:
+        """Which runs came to an end, before Ctrl-C came."""
+        return ended(self.status)
 
     @property
     def scales(self) -> list[float]:

@@ -24,6 +24,7 @@ from deeplinear._support.files import (
 )
 from deeplinear.experiments.preset import Preset, check_seed
 from deeplinear.experiments.results.netcdf import MODULES, PART, Unusable, load, pack
+from deeplinear.experiments.results.runs import Runs
 from deeplinear.experiments.table import lacking
 from deeplinear.experiments.toml import canonical, to_toml
 
@@ -148,13 +149,13 @@ def keep(dataset: xr.Dataset, directory: str | os.PathLike[str]) -> Path:
     require("A netCDF file", *SAVE_MODULES)
     name = _name(dataset)
     folder = writable_directory("directory", directory)
-    runs, content = _runs(dataset), pack(dataset)
+    keys, content = _keys(dataset), pack(dataset)
     with locked(folder) as alone:
         # What is read here and replaced below must be the same.
         held = {
             path
             for path, other in (_partial(folder, name) if alone else ())
-            if environment(other.attrs) == environment(dataset.attrs) and _runs(other) <= runs
+            if environment(other.attrs) == environment(dataset.attrs) and _keys(other) <= keys
         }
         for number in count(1):
             path = folder / (f"{name}-partial.nc" if number == 1 else f"{name}-partial-{number}.nc")
@@ -166,11 +167,11 @@ def keep(dataset: xr.Dataset, directory: str | os.PathLike[str]) -> Path:
     return path
 
 
-def _runs(dataset: xr.Dataset) -> set[tuple[Any, ...]]:
+def _keys(dataset: xr.Dataset) -> set[tuple[Any, ...]]:
     """Return what tells the finished runs of a dataset from each other."""
-    finished = dataset["status"].values != "unfinished"
+    ended = Runs(dataset).ended
     # The learning rate of gradient flow is NaN, which differs from itself.
-    columns = (map(repr, dataset[name].values[finished].tolist()) for name in _KEY)
+    columns = (map(repr, dataset[name].values[ended].tolist()) for name in _KEY)
     return set(zip(*columns, strict=True))
 
 
@@ -218,7 +219,7 @@ def unfinished(
         for _, dataset in _partial(user_path("directory", directory), preset.name)
         if environment(dataset.attrs) == here and not lacking(preset, dataset)
     ]
-    return max(found, key=lambda dataset: len(_runs(dataset)), default=None)
+    return max(found, key=lambda dataset: len(_keys(dataset)), default=None)
 
 
 def remove_parts(preset: Preset, directory: Path, dtype: npt.DTypeLike = "float64") -> None:
