@@ -206,6 +206,18 @@ BAD = [
     (lambda: changed(record=("sharpness",)), ValueError, "record must hold 'risk'"),
     (lambda: changed(record=("risk", "speed")), ValueError, r"record\[1\] must be one of"),
     (lambda: changed(record="risk"), TypeError, "record must be a sequence of names"),
+    (lambda: changed(record=("risk", 3)), TypeError, r"record\[1\] must be one of .*; got 3"),
+    (lambda: changed(record=("risk:2",)), ValueError, r"record\[0\] must not have a count"),
+    (
+        lambda: changed(record=("risk", "eigenvalues:0")),
+        ValueError,
+        r"record\[1\] must have a positive integer for a count; got 'eigenvalues:0'",
+    ),
+    (
+        lambda: changed(record=("risk", "eigenvalues:2", "eigenvalues")),
+        ValueError,
+        "record must be different values; got 'eigenvalues' twice",
+    ),
     (lambda: changed(figures=("pie",)), ValueError, r"figures\[0\] must be one of"),
     (
         lambda: changed(figures=("generalization",)),

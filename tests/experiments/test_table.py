@@ -9,7 +9,7 @@ import deeplinear as dl
 from deeplinear.experiments import run as reproduce
 from deeplinear.experiments.library import PRESETS
 from deeplinear.experiments.preset import Architecture, Training
-from deeplinear.experiments.toml import parse_preset
+from deeplinear.experiments.toml import parse_preset, to_toml
 from small import quick_of
 
 
@@ -51,6 +51,48 @@ def test_the_layout_is_the_same_for_every_preset(name):
     assert np.isfinite(dataset.risk.values[:, 0]).all()
     assert np.isfinite(dataset.risk.values[alive, -1]).all()
     assert ("weights" in dataset) == (len(preset.network.depths) == 1)
+
+
+def test_all_that_can_be_recorded_is_kept_in_its_dimensions():
+    """Also of networks of other depths, and where runs are put together from two tries."""
+    preset = dataclasses.replace(
+        PRESETS["alignment"],
+        network=Architecture(depths=(2, 4)),
+        init=dl.init.Gaussian(0.3),
+        training=(
+            Training(dl.GradientDescent((0.05, 0.1)), 2, steps=12, every=5),
+            Training(dl.GradientFlow("rk4", step=0.1), 2, time=1.0),
+        ),
+        record=("eigenvalues:3", *(name for name in dl.RECORDABLE if name != "eigenvalues")),
+        figures=(),
+    )
+    assert parse_preset(to_toml(preset)) == preset
+    dataset = reproduce.run(preset, progress=False)
+    assert dataset.sizes["eigenvalue"] == 3
+    np.testing.assert_array_equal(dataset.eigenvalue, [1, 2, 3])
+    (problem,) = preset.data.problems(0)
+    for depth in (2, 4):
+        network = preset.network.network(5, depth, 0)
+        runs = dataset.isel(run=(dataset.depth.values == depth) & (dataset.part.values == 0))
+        single = dl.sweep(
+            dl.Landscape(network, problem.regression), preset.init,
+            dl.GradientDescent((0.05, 0.1)), seeds=reproduce.initial_seeds(0, 2), steps=12,
+            record=preset.record, every=5,
+        ).stack(cell=("learning_rate", "seed"))  # fmt: skip
+        for name in (*dl.RECORDABLE, "recorded_weights"):
+            if name == "weights":
+                continue
+            values, meaning = runs[name], single[name].transpose("cell", "step", ...)
+            assert values.dims[2:] == meaning.dims[2:]
+            assert values.attrs["long_name"] == meaning.attrs["long_name"]
+            inner = tuple(slice(size) for size in meaning.shape[2:])
+            np.testing.assert_array_equal(values.values[(..., *inner)], meaning.values)
+            padding = np.ones(values.shape, bool)
+            padding[(..., *inner)] = False
+            assert np.isnan(values.values[padding]).all()
+    again = reproduce.run(preset, progress=False, resume=dataset.isel(run=[0, 3, 5, 10]))
+    for name in dataset.variables:
+        np.testing.assert_array_equal(again[name], dataset[name])
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from deeplinear._support.checks import (
-    LARGEST_COUNT,
     Numbers,
     describe,
     instance_of,
@@ -27,12 +26,12 @@ from deeplinear._support.checks import (
     sequence_fields,
 )
 from deeplinear._support.memory import require_free
-from deeplinear.dynamics import GradientDescent, GradientFlow
+from deeplinear.dynamics import Dynamics, GradientDescent
 from deeplinear.experiments.data import Data, GaussianData, Problem, SpectralData, different, keep
 from deeplinear.experiments.figures import FIGURE_NAMES, FIGURE_NEEDS, FIGURES
 from deeplinear.init import Initialization
 from deeplinear.network import Network
-from deeplinear.options import RECORDABLE
+from deeplinear.records import RECORDABLE
 
 __all__ = [
     "FIGURE_NAMES",
@@ -47,7 +46,6 @@ __all__ = [
 ]
 
 KINDS = ("plain", "residual")
-Dynamics = GradientDescent | GradientFlow
 #: The largest seed of an experiment: seeds of initial weights are a million times as large.
 LARGEST_SEED = 2**32 - 1
 
@@ -60,13 +58,34 @@ def check_seed(name: str, value: object) -> int:
     return seed
 
 
-def _names(name: str, value: object, choices: tuple[str, ...]) -> tuple[str, ...]:
-    """Take a sequence of different names."""
+def _sequence(name: str, value: object) -> tuple[Any, ...]:
+    """Take a sequence that is no text."""
     if isinstance(value, str) or not isinstance(value, (list, tuple)):
         raise TypeError(f"{name} must be a sequence of names; got {describe(value)}.")
-    names = tuple(one_of(f"{name}[{i}]", entry, choices) for i, entry in enumerate(value))
+    return tuple(value)
+
+
+def _names(name: str, value: object, choices: tuple[str, ...]) -> tuple[str, ...]:
+    """Take a sequence of different names."""
+    entries = enumerate(_sequence(name, value))
+    names = tuple(one_of(f"{name}[{i}]", entry, choices) for i, entry in entries)
     different(name, names)
     return names
+
+
+def _records(name: str, value: object) -> tuple[str, ...]:
+    """Take a sequence of different things to record, such as "risk" or "eigenvalues:5"."""
+    entries = _sequence(name, value)
+    parts = [str.partition(x, ":") if isinstance(x, str) else (x, "", "") for x in entries]
+    names = _names(name, [first for first, *_ in parts], tuple(RECORDABLE))
+    for i, (first, colon, count) in enumerate(parts):
+        if colon and RECORDABLE[first][1] != "eigenvalue":
+            raise ValueError(f"{name}[{i}] must not have a count; got {describe(entries[i])}.")
+        if colon and not re.fullmatch("[1-9][0-9]{0,8}", count):
+            raise ValueError(
+                f"{name}[{i}] must have a positive integer for a count; got {describe(entries[i])}."
+            )
+    return tuple(f"{n}:{count}" if c else n for n, (_, c, count) in zip(names, parts, strict=True))
 
 
 @dataclass(frozen=True)
@@ -157,7 +176,7 @@ class Training:
     tolerance: float = 0.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.dynamics, (GradientDescent, GradientFlow)):
+        if not isinstance(self.dynamics, Dynamics):
             raise TypeError(
                 "dynamics must be of type GradientDescent or GradientFlow; "
                 f"got {describe(self.dynamics)}."
@@ -174,16 +193,10 @@ class Training:
         for name in sequence_fields(self.dynamics).keys() - {"learning_rate"}:
             raise ValueError(f"{name} must be one value here; got a sequence.")
         if self.every is not None:
-            keep(self, every=self._check_every())
+            keep(self, every=self.dynamics.check_every(self.every))
         if self.scale is not None:
             keep(self, scale=scalar_or_sequence("scale", self.scale, non_negative))
             different("scale", self.scales or ())
-
-    def _check_every(self) -> float:
-        if isinstance(self.dynamics, GradientFlow) and self.dynamics.method == "dopri5":
-            return positive("every", self.every)
-        # Beyond the longest run there are two records.
-        return min(positive_integer("every", self.every, None), LARGEST_COUNT)
 
     def _only(self, taken: str, other: str, dynamics: str) -> None:
         """Refuse steps for gradient flow and time for gradient descent."""
@@ -223,7 +236,8 @@ class Preset:
     training : tuple of Training
         The parts.
     record : tuple of str
-        What is measured, names of `deeplinear.RECORDABLE`; "risk" is one of them.
+        What is measured, names of `deeplinear.RECORDABLE`; "risk" is one of them. Of eigenvalues
+        it also says how many: "eigenvalues:5".
     figures : tuple of str
         Which of `FIGURE_NAMES` are drawn. What a figure shows must be recorded: "sharpness",
         "distance", "depths" and "generalization" show the start and the end, and need parts
@@ -264,7 +278,7 @@ class Preset:
         self._check_record()
         keep(self, figures=_names("figures", self.figures, FIGURE_NAMES))
         for figure in self.figures:
-            reason = FIGURES[figure].lacking(self.record, self.data, self.training)
+            reason = FIGURES[figure].lacking(self.recorded, self.data, self.training)
             if reason is not None:
                 raise ValueError(f"figures must not hold {figure!r} where {reason}.")
 
@@ -287,16 +301,21 @@ class Preset:
             raise ValueError(f"title must be one line of text; got {describe(self.title)}.")
 
     def _check_record(self) -> None:
-        keep(self, record=_names("record", self.record, tuple(RECORDABLE)))
-        if "risk" not in self.record:
+        keep(self, record=_records("record", self.record))
+        if "risk" not in self.recorded:
             raise ValueError("record must hold 'risk', which tells what a run reached.")
-        if "distance" in self.record and not self.network.linear:
+        if "distance" in self.recorded and not self.network.linear:
             raise ValueError(
                 "record must not hold 'distance' where the network is not linear: it has no "
                 "end-to-end map."
             )
-        if "test_risk" in self.record and not self.data.tested:
+        if "test_risk" in self.recorded and not self.data.tested:
             raise ValueError("record must not hold 'test_risk' where there are no test data.")
+
+    @property
+    def recorded(self) -> tuple[str, ...]:
+        """The names of what is recorded, without the number that one may have."""
+        return tuple(name.partition(":")[0] for name in self.record)
 
     def law(self, part: Training) -> Initialization:
         """Return the law of the initial weights of a part, with the sequence of its scales."""

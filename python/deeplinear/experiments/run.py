@@ -14,7 +14,7 @@ import deeplinear as dl
 from deeplinear._support.checks import instance_of
 from deeplinear._support.progress import Update, progress_bar
 from deeplinear.experiments.preset import Preset, Problem, check_seed
-from deeplinear.experiments.results.partials import Earlier, Key, grid, key_of
+from deeplinear.experiments.results.partials import Earlier, Key, grid, key_of, unconverged
 from deeplinear.experiments.results.store import (
     SAVE_MODULES,
     difference,
@@ -155,7 +155,7 @@ def run(
     total = ends[-1]
     swept: dict[Key, BlockRuns] = {}
     accuracy = list(earlier.accuracy)
-    stopped: dict[Key, int] = {}
+    stopped: dict[Key, dict[str, int]] = {}
     interrupted = False
     start = time.perf_counter()
     description = f"{preset.name}: {preset.runs:,} runs"
@@ -176,8 +176,7 @@ def run(
                     )
                 except dl.Interrupted as reason:
                     dataset, interrupted = reason.dataset, True
-                    if "sharpness" in dataset:
-                        stopped[key] = int(dataset["sharpness"].attrs["unconverged"])
+                    stopped[key] = unconverged(dataset)
                 swept[key] = trained_runs(preset, block, dataset)
                 accuracy.append(dataset.drop_vars("weights"))
                 if interrupted:

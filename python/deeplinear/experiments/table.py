@@ -110,7 +110,7 @@ class BlockRuns:
         return BlockRuns(
             first.block,
             {name: np.concatenate([p.columns[name] for p in parts]) for name in first.columns},
-            {name: np.concatenate([p.records[name] for p in parts]) for name in first.records},
+            {name: _joined([p.records[name] for p in parts]) for name in first.records},
             None
             if first.weights is None
             else np.concatenate([p.weights for p in parts if p.weights is not None]),
@@ -154,14 +154,9 @@ def assemble(
     for name in parts[0].columns:
         values = np.concatenate([part.columns[name] for part in parts])
         variables[name] = ("run", values, {"long_name": _COLUMNS[name]})
-    longest = max(part.records["time"].shape[1] for part in parts)
-    deepest = max(part.block.depth for part in parts)
-    for name in parts[0].records:
-        long_name, extra = _RECORDS[name]
-        dims = ("run", "record") if extra is None else ("run", "record", extra)
-        trailing = {"layer": (deepest,), "pair": (deepest - 1,)}.get(extra or "", ())
-        blocks = [_padded(part.records[name], (longest, *trailing)) for part in parts]
-        variables[name] = (dims, np.concatenate(blocks), {"long_name": long_name})
+    for name, (long_name, axes) in recorded(preset).items():
+        values = _joined([part.records[name] for part in parts])
+        variables[name] = (("run", "record", *axes), values, {"long_name": long_name})
     _add_bounds(variables, parts)
     kept = [part.weights for part in parts if part.weights is not None]
     if kept:
@@ -171,7 +166,7 @@ def assemble(
     variables["X"] = (("problem", "sample", "input"), np.stack([r.X for r in regressions]))
     variables["y"] = (("problem", "sample"), np.stack([r.y for r in regressions]))
     variables["minimizer"] = (("problem", "input"), np.stack([r.minimizer for r in regressions]))
-    coords = _coordinates(preset, problems, variables, longest, deepest)
+    coords = _coordinates(preset, problems, variables)
     dataset = xr.Dataset(variables, coords=coords)
     add_accuracy(dataset, accuracy)
     return dataset
@@ -193,11 +188,21 @@ _COLUMNS = {
     "reached": "whether the excess risk at the end, and shortly before, is small",
 }
 _COORDINATES = tuple(_COLUMNS)[: list(_COLUMNS).index("status")]
-_RECORDS: dict[str, tuple[str, Any]] = {
-    "time": ("time, or learning rate times steps", None),
-    "step": ("steps of gradient descent", None),
-    **dl.RECORDABLE,
-}
+#: Dimensions whose places have numbers, from 1.
+_NUMBERED = ("layer", "pair", "value", "eigenvalue")
+
+
+def recorded(preset: Preset) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Return the long name, and the dimensions beside run and record, of all that is recorded."""
+    found: dict[str, tuple[str, tuple[str, ...]]] = {
+        "time": ("time, or learning rate times steps", ()),
+        "step": ("steps of gradient descent", ()),
+    }
+    for name in preset.recorded:
+        meaning, axes = dl.RECORDABLE[name]
+        variable = "recorded_weights" if name == "weights" else name  # those at the end have it
+        found[variable] = (meaning, (axes,) if isinstance(axes, str) else axes or ())
+    return found
 
 
 def trained_runs(preset: Preset, block: Block, dataset: xr.Dataset) -> BlockRuns:
@@ -214,8 +219,8 @@ def trained_runs(preset: Preset, block: Block, dataset: xr.Dataset) -> BlockRuns
     records = {
         "time": rate[:, None] * place if descent else np.tile(place, (runs, 1)),
         "step": np.tile(place, (runs, 1)) if descent else np.full((runs, len(place)), np.nan),
-        **{name: dataset[name].values for name in preset.record},
     }
+    records |= {n: dataset[n].values for n in recorded(preset) if n not in records}
     before = records["risk"][:, -2] if descent else np.full(runs, np.nan)
     if training.every is None:
         records = {name: values[:, [0, -1]] for name, values in records.items()}
@@ -246,9 +251,7 @@ def lacking(preset: Preset, dataset: xr.Dataset) -> str:
     if "run" not in dataset.dims:
         return "dimension run"
     needed: dict[str, tuple[str, ...]] = dict.fromkeys(_COLUMNS, ("run",))
-    for name in ("time", "step", *preset.record):
-        inner = _RECORDS[name][1]
-        needed[name] = ("run", "record") if inner is None else ("run", "record", inner)
+    needed |= {name: ("run", "record", *axes) for name, (_, axes) in recorded(preset).items()}
     if keeps_weights(preset):
         needed["weights"] = ("run", "parameter")
     missing = [n for n, dims in needed.items() if n not in dataset or dataset[n].dims != dims]
@@ -259,18 +262,17 @@ def lacking(preset: Preset, dataset: xr.Dataset) -> str:
 
 
 def stored_runs(preset: Preset, block: Block, dataset: xr.Dataset) -> BlockRuns:
-    """Take the runs of a block out of what `assemble` returned; undoes what it pads."""
+    """Take the runs of a block out of what `assemble` returned, without the records it pads."""
     places = (("part", block.part), ("problem", block.problem), ("depth", block.depth))
     those = np.logical_and.reduce([dataset[name].values == value for name, value in places])
     part = dataset.isel(run=np.flatnonzero(those))
     records = {}
-    for name in ("time", "step", *preset.record):
+    for name in recorded(preset):
         values = part[name].values
         if part.sizes["run"]:
             count = int(np.isfinite(part["time"].values[0]).sum())
             values = values[:, [*range(count - 1), -1]]
-        extra = {"layer": block.depth, "pair": block.depth - 1}.get(_RECORDS[name][1] or "")
-        records[name] = values if extra is None else values[..., :extra]
+        records[name] = values
     columns = {name: part[name].values for name in _COLUMNS}
     columns["status"] = columns["status"].astype(np.array(list(dl.STATUS)).dtype)
     columns["dynamics"] = columns["dynamics"].astype(str)
@@ -289,8 +291,14 @@ def _limits(regression: dl.Regression, linear: bool) -> tuple[float, float]:
     return reached_below(linear) * float(zero), regression.minimum_risk if linear else 0.0
 
 
+def _joined(parts: Sequence[FloatArray]) -> FloatArray:
+    """Put records of runs, (run, record, ...), after each other, in the shape that holds all."""
+    shape = tuple(np.max([part.shape[1:] for part in parts], axis=0).tolist())
+    return np.concatenate([_padded(part, shape) for part in parts])
+
+
 def _padded(values: FloatArray, shape: tuple[int, ...]) -> FloatArray:
-    """Put NaN before the last record, and after the last layer, up to the common shape."""
+    """Put NaN before the last record, and after the last layer and the like, up to a shape."""
     if values.shape[1:] == shape:
         return values
     whole = np.full((len(values), *shape), np.nan)
@@ -313,8 +321,6 @@ def _coordinates(
     preset: Preset,
     problems: Sequence[Problem],
     variables: dict[Hashable, Any],
-    longest: int,
-    deepest: int,
 ) -> dict[Hashable, Any]:
     """Move the coordinates of the runs out of the variables, and number the rest."""
     coords: dict[Hashable, Any] = {name: variables.pop(name) for name in _COORDINATES}
@@ -323,11 +329,11 @@ def _coordinates(
         labels = np.array([problem.labels[name] for problem in problems])
         coords[name] = ("run", labels[of_run], {"long_name": f"{name} of the problem"})
     ends = all(part.every is None for part in preset.training)
-    coords["record"] = ["start", "end"] if ends else np.arange(longest)
-    used = {dim for dims, *_ in variables.values() for dim in dims}
-    coords |= {
-        name: np.arange(1, size + 1)
-        for name, size in (("layer", deepest), ("pair", deepest - 1))
-        if name in used
+    sizes = {
+        dim: size
+        for dims, values, *_ in variables.values()
+        for dim, size in zip(np.atleast_1d(dims).tolist(), np.shape(values), strict=True)
     }
+    coords["record"] = ["start", "end"] if ends else np.arange(sizes["record"])
+    coords |= {name: np.arange(1, sizes[name] + 1) for name in _NUMBERED if name in sizes}
     return coords

@@ -48,6 +48,12 @@ def _places(runs: BlockRuns, cells: Sequence[dict[str, Any]]) -> list[int | None
     return [place.get(values) for values in zip(*columns, strict=True)]
 
 
+def unconverged(dataset: xr.Dataset) -> dict[str, int]:
+    """Return how many eigenvalues did not converge, of every record that comes from iterations."""
+    found = {str(name): values.attrs.get("unconverged") for name, values in dataset.items()}
+    return {name: int(count) for name, count in found.items() if count is not None}
+
+
 class Earlier:
     """The runs of an earlier try: those that need not run again, and those to fall back on.
 
@@ -66,7 +72,7 @@ class Earlier:
     """
 
     def __init__(self, preset: Preset, blocks: Sequence[Block], dataset: xr.Dataset | None) -> None:
-        self.again: dict[Key, int] = {}
+        self.again: dict[Key, dict[str, int]] = {}
         self.done: dict[Key, BlockRuns] = {}
         self.rest: dict[Key, BlockRuns] = {}
         self.accuracy: list[xr.Dataset] = []
@@ -74,21 +80,18 @@ class Earlier:
         if dataset is None:
             return
         entries = json.loads(str(dataset.attrs.get(_AGAIN, "[]")))
-        self.again = {(part, problem, depth): n for part, problem, depth, n in entries}
+        self.again = {(part, problem, depth): counts for part, problem, depth, counts in entries}
         self.seconds = float(dataset.attrs["simulation_seconds"])
         for block in blocks:
             key, runs = key_of(block), stored_runs(preset, block, dataset)
             done = ended(runs.columns["status"]) & (key not in self.again)
             self.done[key] = runs.take(done)
             self.rest[key] = runs.take(~done)
-        if "sharpness" in dataset:
-            counted = {
-                "largest_relative_residual": dataset["sharpness"].attrs[
-                    "largest_relative_residual"
-                ],
-                "unconverged": dataset["sharpness"].attrs["unconverged"] - sum(self.again.values()),
-            }
-            self.accuracy.append(xr.Dataset({"sharpness": ((), 0.0, counted)}))
+        counted = {}
+        for name, count in unconverged(dataset).items():
+            once = count - sum(counts.get(name, 0) for counts in self.again.values())
+            counted[name] = ((), 0.0, {**dataset[name].attrs, "unconverged": once})
+        self.accuracy.append(xr.Dataset(counted))
 
     def missing(self, block: Block, cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the cells of a block that are still to run."""
@@ -112,19 +115,21 @@ class Earlier:
                 best[place] = i
         return runs.take(np.array([best[place] for place in sorted(best)], np.intp))
 
-    def mark(self, attrs: dict[str, Any], stopped: Mapping[Key, int], complete: set[Key]) -> None:
+    def mark(
+        self, attrs: dict[str, Any], stopped: Mapping[Key, dict[str, int]], complete: set[Key]
+    ) -> None:
         """Note in the attributes of a part of the runs which blocks are to run again.
 
         Parameters
         ----------
         attrs : dict
             Takes the note.
-        stopped : mapping of Key to int
-            The block that was stopped, with how many of its eigenvalues did not converge.
+        stopped : mapping of Key to dict
+            The block that was stopped, with how many eigenvalues of each record did not converge.
         complete : set of Key
             The blocks that are complete now.
         """
-        again = dict.fromkeys((key for key in self.again if key not in complete), 0)
-        again |= {key: n for key, n in stopped.items() if n > 0 or key in again}
+        again: dict[Key, dict[str, int]] = {key: {} for key in self.again if key not in complete}
+        again |= {k: counts for k, counts in stopped.items() if any(counts.values()) or k in again}
         if again:
-            attrs[_AGAIN] = json.dumps([[*key, n] for key, n in again.items()])
+            attrs[_AGAIN] = json.dumps([[*key, counts] for key, counts in again.items()])

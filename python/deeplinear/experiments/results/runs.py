@@ -138,8 +138,9 @@ class Runs:
 
     @property
     def recorded(self) -> set[str]:
-        """What was recorded."""
-        return set(str(self.data.attrs["record"]).split())
+        """What was recorded, without the number that a name may have."""
+        names = str(self.data.attrs["record"]).split()
+        return {name.partition(":")[0] for name in names}
 
     @property
     def figures(self) -> list[str]:
