@@ -50,11 +50,12 @@ print((peak() - before) / (8 * network.parameters))
 @pytest.mark.parametrize("work", ["descent", "rk4", "dopri5", "sharpness", "trace"])
 def test_weights_are_held_once(work: str) -> None:
     """102.8 MB of weights. Beside them there are vectors of the chain, which are 1/512 of them
-    each, the basis of Lanczos, 1/8, and what the allocator and the threads take."""
+    each, the basis of Lanczos, 1/8, and what the allocator and the threads take. Some 0.5 MB that
+    the imports had at their peak are free again, and are taken first."""
     command = [sys.executable, "-c", PROGRAM, work]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    assert 1 <= float(result.stdout) < 1.25
+    assert 0.98 <= float(result.stdout) < 1.25
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
