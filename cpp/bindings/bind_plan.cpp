@@ -60,7 +60,8 @@ std::vector<RuleSettings> rules(const Array<double>& momentum, const Array<doubl
 Fixed make_fixed(const std::string& method, const Array<double>& step,
                  const Array<double>& last_step, const Array<std::int64_t>& steps, double every,
                  const Array<double>& momentum, const Array<double>& weight_decay,
-                 const Array<bool>& nesterov) {
+                 const Array<bool>& nesterov, const std::optional<Array<std::int64_t>>& done,
+                 const std::optional<std::vector<Array<double>>>& states, bool keep_states) {
   const py::ssize_t runs = length(step, "step");
   require_non_negative(every, "every");
   require(every < 0x1p62 && every == std::floor(every), "every", "is not whole");
@@ -70,12 +71,26 @@ Fixed make_fixed(const std::string& method, const Array<double>& step,
   };
   const bool plain = std::all_of(settings.begin(), settings.end(), is_plain);
   require(plain || method == "euler", "method", "takes no momentum");
-  return {.method = method_of(method, false),
-          .step = positive_numbers(step, "step", runs),
-          .last_step = positive_numbers(last_step, "last_step", runs),
-          .steps = counts(steps, "steps", runs),
-          .every = std::int64_t(every),
-          .rules = plain ? std::vector<RuleSettings>() : std::move(settings)};
+  Fixed fixed{.method = method_of(method, false),
+              .step = positive_numbers(step, "step", runs),
+              .last_step = positive_numbers(last_step, "last_step", runs),
+              .steps = counts(steps, "steps", runs),
+              .every = std::int64_t(every),
+              .rules = plain ? std::vector<RuleSettings>() : std::move(settings),
+              .done = {},
+              .states = {},
+              .keep_states = keep_states};
+  if (done) fixed.done = to_vector(*done, "done", runs);
+  for (std::size_t i = 0; i < fixed.done.size(); ++i) {
+    require(fixed.done[i] >= 0 && fixed.done[i] < fixed.steps[i], "done",
+            "is not from 0 to below steps");
+  }
+  if (!states) return fixed;
+  require(py::ssize_t(states->size()) == runs && done, "states", "are not one for each run");
+  for (const Array<double>& state : *states) {
+    fixed.states.push_back(to_vector(state, "states", state.size()));
+  }
+  return fixed;
 }
 
 Adaptive make_adaptive(const std::string& method, double time, double every,
@@ -114,7 +129,8 @@ void register_plan(py::module_& module) {
       .def(py::init(&make_fixed), py::arg("method"), py::arg("step").noconvert(),
            py::arg("last_step").noconvert(), py::arg("steps").noconvert(), py::arg("every"),
            py::arg("momentum").noconvert(), py::arg("weight_decay").noconvert(),
-           py::arg("nesterov").noconvert());
+           py::arg("nesterov").noconvert(), py::arg("done").noconvert(), py::arg("states"),
+           py::arg("keep_states"));
   py::class_<Adaptive>(module, "Adaptive", Local())
       .def(py::init(&make_adaptive), py::arg("method"), py::arg("time"), py::arg("every"),
            py::arg("first_step").noconvert(), py::arg("rtol").noconvert(),

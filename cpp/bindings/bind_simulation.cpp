@@ -23,6 +23,7 @@ struct Result {
   Array<std::int64_t> last_step;
   Array<std::int32_t> out_of_range_layer;
   py::dict records;   // name -> (runs, slots, ...)
+  py::list states;    // what runs keep beside their weights, (runs,) of arrays
   py::dict accuracy;  // name -> (largest relative residual, eigenvalues that missed the tolerance)
   bool interrupted = false;
   std::string engine;
@@ -62,11 +63,29 @@ void check_slots(const Plan& plan, std::int64_t slots) {
   const auto* fixed = std::get_if<Fixed>(&plan.steps);
   const auto* adaptive = std::get_if<Adaptive>(&plan.steps);
   const double every = fixed ? double(fixed->every) : adaptive->every;
-  const double length =
-      fixed ? double(*std::max_element(fixed->steps.begin(), fixed->steps.end())) : adaptive->time;
-  const double needed = every > 0 ? std::ceil(length / every) + 1 : 2;
+  double needed = 2;
+  if (every > 0 && adaptive) needed = std::ceil(adaptive->time / every) + 1;
+  for (std::int64_t run = 0; every > 0 && fixed && run < plan.runs; ++run) {
+    const auto steps = fixed->steps[run], step = fixed->every;
+    const auto last = steps / step + (steps % step > 0);
+    needed = std::max(needed, double(last - fixed->done_by(run) / step + 1));
+  }
   require(double(slots) >= (adaptive ? 2 : needed), "slots", "is too small");
   require(double(slots) <= (every > 0 ? needed + 1 : 2), "slots", "is too large");
+}
+
+// What runs that go on have kept is as long as their engine says.
+template <class Scalar>
+void check_states(const Problem& problem, const Plan& plan, const Engine& engine) {
+  const auto* fixed = std::get_if<Fixed>(&plan.steps);
+  if (!fixed || fixed->states.empty()) return;
+  const auto state_size =
+      std::is_same_v<Scalar, double> ? engine.state_size_in_float64 : engine.state_size_in_float32;
+  for (std::int64_t run = 0; run < plan.runs; ++run) {
+    const auto size = std::ptrdiff_t(fixed->states[run].size());
+    require(size == state_size(problem, *fixed, run, fixed->done_by(run)), "states",
+            "have a wrong length");
+  }
 }
 
 // Calls visit(run, slot, weights) with the GIL and a copy of the weights.
@@ -93,6 +112,7 @@ Result bind_simulate(const Problem& problem, Array<Scalar> weights, const Plan& 
   require_shape(weights, "weights", {py::ssize_t(plan.runs), problem.net.parameters});
   const Engine& engine = engine_of(engine_name, problem);
   check_slots(plan, slots);
+  check_states<Scalar>(problem, plan, engine);
   Result result;
   result.engine = engine.name;
   Records records;
@@ -124,6 +144,9 @@ Result bind_simulate(const Problem& problem, Array<Scalar> weights, const Plan& 
   result.last_step = to_array<std::int64_t>(outcome.last_step);
   result.out_of_range_layer = to_array<std::int32_t>(outcome.out_of_range);
   result.interrupted = outcome.interrupted;
+  for (const auto& state : outcome.states) {
+    result.states.append(Array<double>(py::ssize_t(state.size()), state.data()));
+  }
   for (std::size_t i = 0; i < record.size(); ++i) {
     const Accuracy& accuracy = outcome.accuracies[i];
     result.accuracy[py::str(record[i].first)] =
@@ -147,6 +170,7 @@ void register_simulation(py::module_& module) {
       .def_readonly("last_step", &Result::last_step)
       .def_readonly("out_of_range_layer", &Result::out_of_range_layer)
       .def_readonly("records", &Result::records)
+      .def_readonly("states", &Result::states)
       .def_readonly("accuracy", &Result::accuracy)
       .def_readonly("interrupted", &Result::interrupted)
       .def_readonly("engine", &Result::engine);

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from deeplinear.options import STATUS
     from deeplinear.records import RECORDABLE
     from deeplinear.regression import Regression, gaussian_regression
+    from deeplinear.resumption import resume
     from deeplinear.runs import sweep_runs
     from deeplinear.simulation import Interrupted, simulate
     from deeplinear.spectrum import Sharpness, SpectralDensity
@@ -38,6 +39,7 @@ __all__ = [
     "build_config",
     "gaussian_regression",
     "init",
+    "resume",
     "simulate",
     "sweep",
     "sweep_runs",
@@ -57,6 +59,7 @@ _MODULES = {
     "records": ("RECORDABLE",),
     "regression": ("Regression", "gaussian_regression"),
     "runs": ("sweep_runs",),
+    "resumption": ("resume",),
     "simulation": ("Interrupted", "simulate"),
     "sweeps": ("sweep",),
     "theory": (),

@@ -117,6 +117,9 @@ class Fixed:
         momentum: _Float64,
         weight_decay: _Float64,
         nesterov: npt.NDArray[np.bool_],
+        done: _Int64 | None,
+        states: Sequence[_Float64] | None,
+        keep_states: bool,
     ) -> None: ...
 
 class Adaptive:
@@ -139,6 +142,7 @@ class Outcome:
     last_step: _Int64
     out_of_range_layer: npt.NDArray[np.int32]
     records: dict[str, _Float64]
+    states: list[_Float64]
     accuracy: dict[str, tuple[float, int]]
     interrupted: bool
     engine: str

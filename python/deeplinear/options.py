@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeplinear import _core
-from deeplinear._support.checks import describe, instance_of, non_negative, one_of
+from deeplinear._support.checks import describe, instance_of, non_negative, one_of, truth
 from deeplinear.dynamics import Dynamics, steps_between
 from deeplinear.landscape import Landscape, number_of_threads
 from deeplinear.records import RECORDABLE, Recording, check_record
@@ -61,6 +61,7 @@ class Options:
     dtype: str
     threads: int
     engine: str
+    keep_state: bool | None = None  # None: where it is small
 
 
 def check_options(
@@ -75,6 +76,7 @@ def check_options(
     dtype: object,
     threads: object,
     engine: object,
+    keep_state: object = None,
 ) -> Options:
     """Check the arguments that `simulate` and `sweep` share."""
     instance_of("landscape", landscape, Landscape)
@@ -90,6 +92,7 @@ def check_options(
         dtype=check_dtype(dtype),
         threads=number_of_threads(threads),
         engine=_check_engine(landscape, engine),
+        keep_state=None if keep_state is None else truth("keep_state", keep_state),
     )
 
 

@@ -152,7 +152,16 @@ def check_record(landscape: Landscape, record: object) -> Recording:
 #: What results name beside records.
 TAKEN = {
     *("run", "step", "time", "layer", "pair", "input", "parameter", "value", "eigenvalue", "seed"),
-    *("weights", "status", "last_step", "out_of_range_layer", "network", "engine"),
+    *(
+        "weights",
+        "state",
+        "state_entry",
+        "status",
+        "last_step",
+        "out_of_range_layer",
+        "network",
+        "engine",
+    ),
     *("recorded_weights", *RECORDABLE),
 }
 

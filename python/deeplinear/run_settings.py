@@ -97,11 +97,26 @@ class RunSettings:
         every: float,
         steps: npt.NDArray[np.int64],
         last_step: FloatArray,
+        *,
+        done: npt.NDArray[np.int64] | None = None,
+        states: list[FloatArray] | None = None,
+        keep_states: bool = False,
     ) -> _core.Fixed | _core.Adaptive:
         """Write them as the core's steps, beside what the schedule says."""
         if not self.adaptive:
             rule = (self.column("momentum"), self.column("weight_decay"))
             nesterov = self.column("nesterov").astype(bool)
-            return _core.Fixed(self.method, self.step, last_step, steps, every, *rule, nesterov)
+            return _core.Fixed(
+                self.method,
+                self.step,
+                last_step,
+                steps,
+                every,
+                *rule,
+                nesterov,
+                done,
+                states,
+                keep_states,
+            )
         rest = (self.columns[name] for name in ("rtol", "atol", "max_steps"))
         return _core.Adaptive(self.method, horizon, every, self.step, *rest)

@@ -14,7 +14,26 @@ from deeplinear.network import Network
 from deeplinear.options import Options
 from deeplinear.run_settings import RunSettings
 
-__all__ = ["Schedule", "schedule"]
+__all__ = ["Origin", "Schedule", "schedule"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where runs go on from, which have taken steps before.
+
+    Attributes
+    ----------
+    place : float
+        The step or the time that they have come to.
+    done : ndarray, shape (runs,)
+        The steps that they have taken; unused where the method decides.
+    states : list of ndarray
+        What each kept beside its weights.
+    """
+
+    place: float
+    done: npt.NDArray[np.int64]
+    states: list[FloatArray]
 
 
 @dataclass(frozen=True)
@@ -24,7 +43,7 @@ class Schedule:
     Attributes
     ----------
     steps : ndarray, shape (runs,)
-        How many; 0 where the method decides.
+        How many in all; 0 where the method decides.
     last_step : ndarray, shape (runs,)
         The size of the last one.
     coordinate : ndarray, shape (records,)
@@ -40,23 +59,26 @@ class Schedule:
 
 
 @np.errstate(over="ignore", under="ignore")
-def schedule(network: Network, settings: RunSettings, options: Options) -> Schedule:
+def schedule(
+    network: Network, settings: RunSettings, options: Options, origin: Origin | None = None
+) -> Schedule:
     """Lay out the steps of runs, and refuse records that do not fit the memory."""
     step, runs, horizon, every = settings.step, settings.runs, options.horizon, options.every
+    start = 0.0 if origin is None else origin.place
+    done = np.zeros(runs, np.int64) if origin is None else origin.done
 
-    def places_of(end: float) -> FloatArray:
-        count = _record_count(end, every)
+    def places_of(start: float, length: float) -> FloatArray:
+        count = _record_count(start, length, every)
         numbers = 1.0 + runs * options.record.size(network)
         require_memory(f"{count:,} records", network, count * numbers)
-        return _record_places(end, every, count)
+        return _record_places(start, length, every, count)
 
-    if settings.adaptive:
-        times = places_of(horizon)
-        return Schedule(np.zeros(runs, np.int64), step, times, _between(times, every))
+    if settings.adaptive:  # which begins anew, with records at multiples from there on
+        times = places_of(0.0, horizon)
+        return Schedule(np.zeros(runs, np.int64), step, start + times, _between(times, every))
     if settings.counts_steps:
-        places = places_of(horizon).astype(np.int64)
-        steps = np.full(runs, int(horizon), np.int64)
-        return Schedule(steps, step, places, _between(places, every))
+        places = places_of(start, horizon).astype(np.int64)
+        return Schedule(done + int(horizon), step, places, _between(places, every))
     ratio = horizon / step
     if ratio.max() > LARGEST_COUNT:
         raise ValueError(f"step must be at least time / 2^53; got {step.min()} for time {horizon}.")
@@ -66,10 +88,11 @@ def schedule(network: Network, settings: RunSettings, options: Options) -> Sched
     last = np.where(exact, step, horizon - (counts - 1) * step)
     if every is not None and len(np.unique(step)) > 1:
         raise ValueError("every must be None where the runs have different steps; got a number.")
-    whole = places_of(int(counts[0]))
-    times = whole * step[0]
-    times[-1] = horizon
-    return Schedule(counts, last, times, _between(times, every))
+    whole = places_of(float(done[0]), float(counts[0]))
+    shift = start - done[0] * step[0]  # by what steps before were shorter, but for rounding
+    times = whole * step[0] + (shift if abs(shift) > 1e-9 * start else 0.0)
+    times[0], times[-1] = start, start + horizon
+    return Schedule(done + counts, last, times, _between(times, every))
 
 
 def _between(places: npt.NDArray[Any], every: float | None) -> float:
@@ -83,17 +106,20 @@ def _count(ratio: FloatArray) -> npt.NDArray[np.int64]:
     return np.maximum(count, 1).astype(np.int64)
 
 
-def _record_count(end: float, every: float | None) -> int:
-    if every is None or every >= end:
+def _record_count(start: float, length: float, every: float | None) -> int:
+    if every is None or every >= start + length:
         return 2
-    if float(end).is_integer() and float(every).is_integer():
-        return -(-int(end) // int(every)) + 1
-    ratio = min(end / every, 1e300)
+    if all(float(number).is_integer() for number in (start, length, every)):
+        end = int(start) + int(length)
+        return -(-end // int(every)) - int(start) // int(every) + 1
+    ratio = min(length / every, 1e300)  # what starts elsewhere has whole numbers
     return int(_count(np.array([ratio]))[0] if ratio < LARGEST_COUNT else ratio) + 1
 
 
-def _record_places(end: float, every: float | None, count: int) -> FloatArray:
-    """0, every, 2 every, ... and the end."""
-    places = np.arange(count, dtype=np.float64) * (every or end)
-    places[-1] = end
+def _record_places(start: float, length: float, every: float | None, count: int) -> FloatArray:
+    """Return the start, the multiples of `every` after it, and the end."""
+    places = np.arange(count, dtype=np.float64) * (every or length)
+    if every is not None:
+        places += every * (start // every)
+    places[0], places[-1] = start, start + length
     return places

@@ -20,7 +20,7 @@ from deeplinear.network import Network
 from deeplinear.options import STATUS_NAMES, Options, check_options
 from deeplinear.records import Observers, Recorded, lengths_of_axes
 from deeplinear.run_settings import RunSettings
-from deeplinear.schedule import schedule
+from deeplinear.schedule import Origin, schedule
 
 __all__ = ["Interrupted", "simulate"]
 
@@ -58,6 +58,7 @@ def simulate(
     threads: int | None = None,
     engine: str = "auto",
     overwrite_weights: bool = False,
+    keep_state: bool | None = None,
     progress: bool | Update = False,
 ) -> xr.Dataset:
     """Train an ensemble of runs, or a large network, from given weights.
@@ -106,6 +107,10 @@ def simulate(
         Whether the runs may move the memory of `weights` itself, where the layers are float64 views
         of one vector, as those of `Network.unflatten` and ``init.sample`` are: then a large network
         needs no second copy, and the final ``weights`` share that memory. Otherwise ignored.
+    keep_state : bool, optional
+        Whether runs keep what they need beside their weights for `resume` to go on to the bit, as
+        the variable ``state``: with momentum, and on the engine "wide", up to twice the numbers of
+        the weights and some vectors. None, the default, keeps it where that is at most 128 MB.
     progress : bool or callable, default False
         Whether to show a progress bar on a terminal; or a function that is called with the share
         that is done, several times a second: first with 0, never with less than before, and with 1
@@ -164,6 +169,7 @@ def simulate(
         dtype=dtype,
         threads=threads,
         engine=engine,
+        keep_state=keep_state,
     )
     setting = RunSettings.of(dynamics)
     network, overwrite = landscape.network, truth("overwrite_weights", overwrite_weights)
@@ -187,8 +193,11 @@ def run_ensemble(
     settings: RunSettings,
     options: Options,
     progress: Update | None = None,
+    origin: Origin | None = None,
 ) -> xr.Dataset:
     """Run the core on weights (runs, P), which it moves, and label what comes out by ``run``.
+
+    Runs that have an origin go on from there.
 
     Raises
     ------
@@ -196,7 +205,7 @@ def run_ensemble(
         On Ctrl-C.
     """
     network = landscape.network
-    plan = schedule(network, settings, options)
+    plan = schedule(network, settings, options, origin)
     start = vectors if vectors.dtype == options.dtype else aligned_copy(vectors, options.dtype)
     if not all_finite(start, options.threads):
         raise ValueError(f"weights must be finite in {options.dtype}; some are too large for it.")
@@ -209,7 +218,15 @@ def run_ensemble(
         if progress is not None:
             progress(share)
 
-    steps = settings.core_steps(float(options.horizon), plan.every, plan.steps, plan.last_step)
+    steps = settings.core_steps(
+        float(options.horizon),
+        plan.every,
+        plan.steps,
+        plan.last_step,
+        done=None if origin is None else origin.done,
+        states=None if origin is None else origin.states,
+        keep_states=_keeps_states(network, len(start), options.keep_state),
+    )
     outcome = _core.simulate(
         landscape._problem,
         start,
@@ -231,6 +248,8 @@ def run_ensemble(
         variables[record.variable] = (dims, outcome.records[record.name], attrs)
     variables |= observers.variables(axis)
     variables["weights"] = (("run", "parameter"), start)
+    if any(len(state) for state in outcome.states):
+        variables["state"] = (("run", "state_entry"), _padded(outcome.states), _STATE)
     variables["status"] = (("run",), STATUS_NAMES[outcome.status])
     variables["last_step"] = (("run",), outcome.last_step, {"long_name": "steps taken"})
     used = {dim for dims, *_ in variables.values() for dim in dims}
@@ -268,6 +287,26 @@ def run_ensemble(
         except KeyboardInterrupt:
             raise Interrupted(dataset) from None
     return dataset
+
+
+_STATE = {"long_name": "what a run needs beside its weights to go on"}
+#: Numbers of all states that are kept without being asked for
+_SMALL_STATE = 2**24
+
+
+def _keeps_states(network: Network, runs: int, wanted: bool | None) -> bool:
+    most = 2.0 * network.parameters + 16 * (1 + 2 * sum(network.widths))
+    if wanted:
+        require_memory("the states of runs", network, 2 * most * runs)
+    return most * runs <= _SMALL_STATE if wanted is None else wanted
+
+
+def _padded(states: Sequence[FloatArray]) -> FloatArray:
+    """Put states of several lengths into one array, NaN after each."""
+    rows = np.full((len(states), max(len(state) for state in states)), np.nan)
+    for row, state in zip(rows, states, strict=True):
+        row[: len(state)] = state
+    return rows
 
 
 #: Attributes of records that come from iterations

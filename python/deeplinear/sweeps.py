@@ -108,10 +108,10 @@ def sweep(
         engine=engine,
         progress=progress,
     )
-    return _unstack(dataset, swept)
+    return unstack(dataset, swept)
 
 
-def _unstack(dataset: xr.Dataset, swept: dict[str, Sequence[Any]]) -> xr.Dataset:
+def unstack(dataset: xr.Dataset, swept: dict[str, Sequence[Any]]) -> xr.Dataset:
     """Replace the dimension run, whose order is that of the cells, by the swept ones."""
     sizes = tuple(len(values) for values in swept.values())
     variables: dict[Hashable, Any] = {}

@@ -28,9 +28,10 @@ const char* nothing(const Problem&) {
 std::span<const Engine> engines() {
   static constexpr Engine table[] = {
       {"wide", "the threads share the layers of a run", goes_through_samples, is_wide,
-       run_wide<double>, run_wide<float>},
+       run_wide<double>, run_wide<float>, wide_state_size<double>, wide_state_size<float>},
       {"ensemble", "a SIMD lane per run, and groups of lanes on the threads", nothing,
-       [](const Problem&) { return true; }, run_lanes<double>, run_lanes<float>},
+       [](const Problem&) { return true; }, run_lanes<double>, run_lanes<float>, lanes_state_size,
+       lanes_state_size},
   };
   return table;
 }

@@ -23,6 +23,12 @@ struct Engine {
   // weights are those after the steps that it took.
   Outcome (*in_float64)(const Problem&, const Plan&, double*, const Records&, Stop&);
   Outcome (*in_float32)(const Problem&, const Plan&, float*, const Records&, Stop&);
+
+  // How many numbers a run keeps beside its weights after so many steps
+  std::ptrdiff_t (*state_size_in_float64)(const Problem&, const Fixed&, std::int64_t run,
+                                          std::int64_t steps);
+  std::ptrdiff_t (*state_size_in_float32)(const Problem&, const Fixed&, std::int64_t run,
+                                          std::int64_t steps);
 };
 
 std::span<const Engine> engines();

@@ -70,17 +70,38 @@ class FixedSteps : Ensemble<Stages> {
     return true;
   }
 
+  // Leaves the runs that have not finished where they are.
   void abandon() {
-    for (Lane& lane : lanes_) lane.steps += uncounted_;
-    Base::abandon();
+    for (int i = 0; i < Base::lanes; ++i) {
+      lanes_[i].steps += uncounted_;
+      if (lanes_[i].run >= 0) finish(i, Status::unfinished);
+    }
+  }
+
+  void finish(int i, Status status) {
+    if (plan_.keep_states && status == Status::completed) keep_state(i);
+    Base::finish(i, status);
+  }
+
+  void keep_state(int i) {
+    const auto size =
+        Stages::state_size(Base::problem_.net, *plan_.method->tableau, lanes_[i].steps);
+    std::vector<Scalar> state(size);
+    if (size > 0) stages_.store_state(Base::W(), i, state.data());
+    Base::outcome_.states[lanes_[i].run].assign(state.begin(), state.end());
   }
 
   bool start(int i) {
     const bool started = Base::start(i);
     const std::int64_t run = lanes_[i].run;
     step_.set_lane(i, started ? Scalar(plan_.step[run]) : Scalar(0));
-    if (started) stages_.begin(Base::W(), i, plan_.rule(run), plan_.step[run], 0, nullptr);
-    return started;
+    if (!started) return false;
+    const std::int64_t done = lanes_[i].steps = plan_.done_by(run);
+    std::vector<Scalar> state;
+    if (!plan_.states.empty()) state.assign(plan_.states[run].begin(), plan_.states[run].end());
+    stages_.begin(Base::W(), i, plan_.rule(run), plan_.step[run], done,
+                  state.empty() ? nullptr : state.data());
+    return true;
   }
 
   // Records, finishes and restarts the lanes that are due; true where a lane took another run.
@@ -97,10 +118,8 @@ class FixedSteps : Ensemble<Stages> {
       Status status = Base::status_of(i, excess.lane(i));
       const bool last = n == steps, ended = last || status != Status::completed;
       if (!ended && n < lane.next) continue;
-      // A run that stops between two records fills the later one.
-      const std::int64_t slot =
-          last ? Base::last_slot_ : (every > 0 ? (n + every - 1) / every : std::int64_t(n > 0));
-      const bool due = n == 0 || (every > 0 && n % every == 0);
+      const bool due = n == plan_.done_by(lane.run) || (every > 0 && n % every == 0);
+      const std::int64_t slot = last ? Base::last_slot_ : slot_of(lane.run, n);
       if (Base::has_values(status) && (due || ended)) {
         status = Base::record(i, slot, values, status);
       }
@@ -109,10 +128,17 @@ class FixedSteps : Ensemble<Stages> {
         continue;
       }
       if (status == Status::converged) Base::recorder_.carry_forward(lane.run, slot);
-      Base::finish(i, status);
+      finish(i, status);
       restarted |= start(i);
     }
     return restarted;
+  }
+
+  // The place of the record at step n; a run that stops between two records fills the later one.
+  std::int64_t slot_of(std::int64_t run, std::int64_t n) const {
+    const std::int64_t every = plan_.every, done = plan_.done_by(run);
+    if (every == 0 || n == done) return n > done;
+    return (n + every - 1) / every - done / every;
   }
 
   // The step count at which to look at the lane again: a record, the end, or before a last step of

@@ -78,6 +78,7 @@ Outcome by_rule(const Problem& problem, const Plan& plan, Scalar* weights, const
   runs.outcome.last_step.assign(plan.runs, 0);
   runs.outcome.out_of_range.assign(plan.runs, 0);
   runs.outcome.accuracies.resize(records.list.size());
+  runs.outcome.states.resize(plan.runs);
   for (const auto kind : {RuleSettings::descent, RuleSettings::heavy_ball, RuleSettings::general}) {
     const auto* fixed = std::get_if<Fixed>(&plan.steps);
     runs.list.clear();
@@ -132,6 +133,15 @@ Outcome run_wide(const Problem& problem, const Plan& plan, Scalar* weights, cons
   });
 }
 
+template <class Scalar>
+std::ptrdiff_t wide_state_size(const Problem& problem, const Fixed& plan, std::int64_t run,
+                               std::int64_t steps) {
+  const Tableau& tableau = *plan.method->tableau;
+  return plan.rule(run).kind() == RuleSettings::descent
+             ? WideStages<Scalar>::state_size(problem.net, tableau, steps)
+             : WideMomentum<Scalar>::state_size(problem.net, tableau, steps);
+}
+
 // As many lanes as are fast for the runs; M of a rule makes two registers of them too large.
 template <template <class> class R, class Scalar>
 void run_lanes_of(Runs<Scalar>& runs) {
@@ -175,6 +185,15 @@ Outcome run_lanes(const Problem& problem, const Plan& plan, Scalar* weights, con
     if (kind == RuleSettings::heavy_ball) return run_lanes_of<HeavyBall>(runs);
     run_lanes_of<Momentum>(runs);
   });
+}
+
+inline std::ptrdiff_t lanes_state_size(const Problem& problem, const Fixed& plan, std::int64_t run,
+                                       std::int64_t steps) {
+  const Tableau& tableau = *plan.method->tableau;
+  using P = Pack<double, 1>;
+  return plan.rule(run).kind() == RuleSettings::descent
+             ? ChainStages<P, Descent<P>>::state_size(problem.net, tableau, steps)
+             : ChainStages<P, Momentum<P>>::state_size(problem.net, tableau, steps);
 }
 
 extern template Outcome run_wide<float>(const Problem&, const Plan&, float*, const Records&, Stop&);

@@ -17,10 +17,17 @@ struct Fixed {
   const Method* method = nullptr;
   std::vector<double> step;
   std::vector<double> last_step;    // size of the last of them
-  std::vector<std::int64_t> steps;  // how many
+  std::vector<std::int64_t> steps;  // how many in all
   std::int64_t every = 0;           // steps between two records, 0: start and end only
   std::vector<RuleSettings> rules;  // empty: plain descent
 
+  // Of runs that go on: the steps that they have taken, and what they kept beside their weights
+  // (Stages::state_size numbers, none where that is 0). Empty: all runs start.
+  std::vector<std::int64_t> done;
+  std::vector<std::vector<double>> states;
+  bool keep_states = false;  // whether runs keep it at their end
+
+  std::int64_t done_by(std::int64_t run) const { return done.empty() ? 0 : done[run]; }
   RuleSettings rule(std::int64_t run) const { return rules.empty() ? RuleSettings{} : rules[run]; }
 };
 
@@ -43,10 +50,11 @@ struct Plan {
 };
 
 struct Outcome {
-  std::vector<Status> status;              // (runs,)
-  std::vector<std::int64_t> last_step;     // (runs,) steps taken
-  std::vector<std::int32_t> out_of_range;  // (runs,) the layer where it over- or underflowed, or 0
-  std::vector<Accuracy> accuracies;        // of the records
+  std::vector<Status> status;               // (runs,)
+  std::vector<std::int64_t> last_step;      // (runs,) steps taken
+  std::vector<std::int32_t> out_of_range;   // (runs,) the layer where it over- or underflowed, or 0
+  std::vector<Accuracy> accuracies;         // of the records
+  std::vector<std::vector<double>> states;  // of the runs, where they keep it
   bool interrupted = false;
 };
 

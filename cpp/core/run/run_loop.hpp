@@ -28,13 +28,13 @@ class Ensemble {
   Ensemble(const Problem& problem, const Plan& plan, const Tableau& tableau, Team& team,
            Scalar* weights, const Records& records, Outcome& outcome, RunQueue& queue, Stop& stop)
       : problem_(problem),
+        outcome_(outcome),
         recorder_(problem, records, team, stop, Stages::in_place),
         stages_(problem, tableau, team),
         lane_weights_(problem.net),
         last_slot_(records.slots - 1),
         stop_(stop),
         weights_(weights),
-        outcome_(outcome),
         queue_(queue),
         threshold_(threshold(problem, plan.tolerance)),
         underflows_(underflows(problem)),
@@ -177,6 +177,7 @@ class Ensemble {
   }
 
   const Problem& problem_;
+  Outcome& outcome_;
   Recorder recorder_;
   Stages stages_;
   LaneWeights<Stages> lane_weights_;
@@ -205,7 +206,6 @@ class Ensemble {
 
   Scalar* weights_;  // (runs, P)
   P running_ = zero<P>();
-  Outcome& outcome_;
   RunQueue& queue_;
   const Scalar threshold_;
   const bool underflows_;

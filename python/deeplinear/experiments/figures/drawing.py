@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from deeplinear.experiments.data import Data
-    from deeplinear.experiments.preset import Training
+    from deeplinear.experiments.training import Training
 
 __all__ = [
     "ENDS",
