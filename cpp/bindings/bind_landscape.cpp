@@ -136,7 +136,7 @@ double trace(const Problem& problem, const Array<double>& weights, int threads) 
     if constexpr (is_by_samples<decltype(landscape)>) {
       sum = FullHessian(landscape).trace(interruption.stop());
     } else {
-      sum = hessian_trace(landscape, interruption.stop());
+      sum = hessian_trace(landscape, root_of_covariance(problem), interruption.stop());
     }
   });
   interruption.rethrow();

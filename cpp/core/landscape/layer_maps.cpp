@@ -33,10 +33,10 @@ Eigen::MatrixXd gauss_newton_matrix(Landscape& landscape, const RowMatrix& B, St
   return M;
 }
 
-double hessian_trace(Landscape& landscape, Stop& stop) {
+double hessian_trace(Landscape& landscape, const RowMatrix& B, Stop& stop) {
   const Layout& net = landscape.problem().net;
   double trace = 0;
-  for_each_map(landscape, root_of_covariance(landscape.problem()), [&](int k, const RowMatrix& F) {
+  for_each_map(landscape, B, [&](int k, const RowMatrix& F) {
     const Eigen::Map<const Eigen::VectorXd> u(landscape.u(k), net.rows(k));
     trace += 2 * u.squaredNorm() * F.squaredNorm();
     return !stop.poll();

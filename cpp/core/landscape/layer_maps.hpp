@@ -44,9 +44,9 @@ inline void for_each_map(Landscape& landscape, RowMatrix B, Body body) {
   }
 }
 
-// tr H = 2 sum_k |u_k|^2 tr(A_k C A_k^T): the diagonal blocks of the residual part are zero. Stops
-// where it is stopped.
-double hessian_trace(Landscape& landscape, Stop& stop);
+// tr H = 2 sum_k |u_k|^2 |A_k B|^2: the diagonal blocks of the residual part are zero. Unfinished
+// where it was stopped.
+double hessian_trace(Landscape& landscape, const RowMatrix& B, Stop& stop);
 
 // 2 B^T M B (r, r), M = sum_k |u_k|^2 A_k^T A_k: its eigenvalues are those of the Gauss-Newton part
 // of the Hessian but for zeros. Unfinished where it was stopped.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "landscape/layer_maps.hpp"
+
 namespace deeplinear {
 
 void Sight::turn_to(std::int64_t run, const Weights& weights, CopyWeights copy) {
@@ -42,6 +44,11 @@ double Sight::test_risk() {
 const std::vector<LayerSpectrum>& Sight::spectra() {
   if (!std::exchange(has_spectra_, true)) spectra_ = layer_spectra(net(), weights_, team_, stop_);
   return spectra_;
+}
+
+const RowMatrix& Sight::root_of_covariance() {
+  if (!root_) root_ = deeplinear::root_of_covariance(problem_);
+  return *root_;
 }
 
 LanczosOptions Sight::lanczos_options() {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -68,6 +69,9 @@ class Sight {
 
   const std::vector<LayerSpectrum>& spectra();
 
+  // B of C = B B^T, the same for every record
+  const RowMatrix& root_of_covariance();
+
   // The extreme one first; fewer where it was stopped
   std::vector<double> extreme_eigenvalues(bool largest, int count);
 
@@ -89,6 +93,7 @@ class Sight {
   std::unique_ptr<SampleLandscape> by_samples_;
   bool evaluated_ = false, has_spectra_ = false;
   std::vector<LayerSpectrum> spectra_;
+  std::optional<RowMatrix> root_;
   Accuracy* accuracy_ = nullptr;
   // Along a run of a large network; of the smallest and of the largest eigenvalue
   Direction guess_[2];

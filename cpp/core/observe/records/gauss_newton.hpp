@@ -15,8 +15,7 @@ inline constexpr Observable gauss_newton{
       const Eigen::MatrixXd M =
           sight.problem().by_samples()
               ? sight.by_samples().gauss_newton_matrix()
-              : gauss_newton_matrix(sight.linear(), root_of_covariance(sight.problem()),
-                                    sight.stop());
+              : gauss_newton_matrix(sight.linear(), sight.root_of_covariance(), sight.stop());
       if (M.allFinite() && !sight.stop().poll()) out[0] = largest_eigenvalue(M);
     }};
 

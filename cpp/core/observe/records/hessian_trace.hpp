@@ -11,9 +11,10 @@ inline constexpr Observable hessian_trace{
     .name = "hessian_trace",
     .meaning = "trace of the Hessian",
     .write = [](Sight& sight, std::span<double> out) {
-      out[0] = sight.problem().by_samples()
-                   ? FullHessian(sight.by_samples()).trace(sight.stop())
-                   : deeplinear::hessian_trace(sight.linear(), sight.stop());
+      out[0] =
+          sight.problem().by_samples()
+              ? FullHessian(sight.by_samples()).trace(sight.stop())
+              : deeplinear::hessian_trace(sight.linear(), sight.root_of_covariance(), sight.stop());
     }};
 
 }  // namespace deeplinear::records

@@ -12,7 +12,7 @@ namespace deeplinear::records {
 namespace detail {
 
 inline void write_layer_sharpness(Landscape& landscape, Sight& sight, std::span<double> out) {
-  for_each_map(landscape, root_of_covariance(sight.problem()), [&](int k, const RowMatrix& F) {
+  for_each_map(landscape, sight.root_of_covariance(), [&](int k, const RowMatrix& F) {
     const Eigen::Map<const Eigen::VectorXd> u(landscape.u(k), sight.net().rows(k));
     const double square = u.squaredNorm();
     Eigen::MatrixXd M(std::min(F.rows(), F.cols()), std::min(F.rows(), F.cols()));
