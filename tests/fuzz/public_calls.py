@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import random
 import re
 import warnings
@@ -40,7 +41,49 @@ ALIASES = {
     "step": "dynamics",
     "learning_rate": "dynamics",
     "weights": "network|samples",
+    "record": "grow|text|complex_number|masked",
 }
+RECORDED = (*dl.RECORDABLE, "", "no", "risk:2", "eigenvalues:0", "eigenvalues:", "eigenvalues:1")
+
+
+def _own(name: str, work: Callable[[list[Any]], Any]) -> Callable[[], Any]:
+    """Make a function that is recorded."""
+
+    def function(weights: list[Any]) -> Any:
+        return work(weights)
+
+    function.__name__ = name
+    return lambda: function
+
+
+def _raise(kind: type[BaseException]) -> Callable[[list[Any]], Any]:
+    def work(weights: list[Any]) -> Any:
+        raise kind
+
+    return work
+
+
+def _simulate(weights: list[Any]) -> float:
+    landscape = dl.Landscape(dl.Network((2, 3, 1)), dl.gaussian_regression(n=4, d=2))
+    start = dl.init.Gaussian(0.5).sample(landscape.network, 0)
+    run = dl.simulate(landscape, start, dl.GradientDescent(0.1), steps=2, threads=2)
+    return float(run.risk[0, -1])
+
+
+_sizes = itertools.count()
+#: Functions to be recorded
+OWN_ODD: dict[str, Callable[[], Any]] = {
+    "a function that raises": _own("raises", _raise(OwnError)),
+    "a function that is interrupted": _own("interrupted", _raise(KeyboardInterrupt)),
+    "a function that simulates": _own("simulates", _simulate),
+    "a function of text": _own("text", lambda weights: "1.5"),
+    "a function of complex numbers": _own("complex_number", lambda weights: 1j),
+    "a function of masked numbers": _own("masked", lambda weights: np.ma.masked),
+    "a function that grows": _own("grow", lambda weights: np.ones(next(_sizes))),
+    "a function of a taken name": _own("risk", lambda weights: 1.0),
+    "a function without a name": lambda: lambda weights: 1.0,
+}
+
 #: What Python or SciPy refuses in words of its own
 OF_OTHERS = [str({"odd": name}) for name in ("lying list", "long sequence", "length below zero")]
 
@@ -62,6 +105,16 @@ def _too_much(name: str, value: Any) -> bool:
     return number and name in TOO_MUCH and TOO_MUCH[name](value)
 
 
+def _draw_record(rng: random.Random) -> Any:
+    form = rng.random()
+    if form < 0.4:
+        return {"odd": rng.choice(tuple(OWN_ODD))}
+    names = rng.choices(RECORDED, k=rng.randint(0, 3))
+    if form < 0.7:
+        return names
+    return {name: rng.choice((True, False, 1, 2, 0, None, 2**40, "2")) for name in names}
+
+
 def draw(rng: random.Random) -> Case:
     call = rng.choice(NAMES)
     setting = draw_setting(rng, small="hessian" in call)
@@ -73,10 +126,10 @@ def draw(rng: random.Random) -> Case:
         value: Any
         if (array or layers) and rng.random() < 0.8:
             value = draw_changes(rng, len(right[name]) if layers else 0)
+        elif name == "record" and rng.random() < 0.8:
+            value = _draw_record(rng)
         elif rng.random() < 0.5:
             value = rng.choice(NUMBERS)
-        elif name == "record" and rng.random() < 0.5:
-            value = rng.choices(("risk", "distance", "test_risk", "alignment", "", "no"), k=3)
         else:
             value = {"odd": rng.choice(tuple(ODD))}
         if name != "progress" and not _too_much(name, value):
@@ -89,7 +142,7 @@ def _call(case: Case, threads: int = 1) -> Any:
     arguments = entry.right(world)
     call = entry.call(world, threads)
     for name, description in case["arguments"].items():
-        arguments[name] = build(description, arguments[name])
+        arguments[name] = build(description, arguments[name], OWN_ODD)
     given = [one for x in arguments.values() for one in (x if type(x) is list else [x])]
     before = [(one, one.tobytes()) for one in given if isinstance(one, np.ndarray)]
     try:
@@ -162,7 +215,7 @@ def _check_refusal(case: Case, error: Exception) -> None:
 
 def check(case: Case) -> None:
     """Raise where the law does not hold; NumPy may warn of overflow where numbers are not right."""
-    with contextlib.suppress(OwnError):
+    with contextlib.suppress(OwnError, dl.Interrupted):
         _check(case)
 
 

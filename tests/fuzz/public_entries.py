@@ -128,13 +128,34 @@ def _product(world: World, threads: int) -> Call:
     return call
 
 
+def first_entries(weights: list[Any]) -> Any:
+    """Observe the first column of the first layer, and spoil the copy of it."""
+    first = weights[0][:, 0].copy()
+    weights[0][...] = np.nan
+    return first
+
+
+def norm(weights: list[Any]) -> float:
+    return float(np.sqrt(sum((layer**2).sum() for layer in weights)))
+
+
+def _record(world: World, rng: random.Random) -> Any:
+    """Draw what is recorded, in one of the forms that are taken."""
+    absent = [] if world.setting["tested"] else ["test_risk"]
+    absent += [] if world.network.linear else ["distance", "end_to_end"]
+    names = [name for name in dl.RECORDABLE if name not in absent and rng.random() < 0.3]
+    form, count = rng.randrange(4), min(2, world.network.parameters)
+    if form == 0:
+        return dict.fromkeys(names, True) | {"eigenvalues": count, "risk": False}
+    if form == 1:
+        return [f"eigenvalues:{count}" if name == "eigenvalues" else name for name in names]
+    return [*names, norm, first_entries][: None if form == 2 else -1]
+
+
 def _run(world: World, *, swept: bool) -> dict[str, Any]:
     """Right arguments of `simulate` or `sweep`; the dynamics come as their fields."""
     rng = random.Random(world.setting["seed"])
     method = rng.choice(("descent", "euler", "rk4", "dopri5"))
-    names = ["risk", "sharpness", "lowest_eigenvalue", "layer_norm", "rank_one_gap", "alignment"]
-    names += ["balancedness"] + ["test_risk"] * world.setting["tested"]
-    names += ["distance"] * world.network.linear
     start: dict[str, Any] = {"weights": world.weights(rng.choice((None, 1, 3, 9)))}
     if swept:
         start = {"scale": rng.choice((0.5, [0.2, 0.5])), "seeds": rng.choice((2, [0, 5]))}
@@ -147,7 +168,7 @@ def _run(world: World, *, swept: bool) -> dict[str, Any]:
         **start,
         **fields,
         **length,
-        "record": [name for name in names if rng.random() < 0.4],
+        "record": _record(world, rng),
         "every": every,
         "tolerance": rng.choice((0.0, 0.1)),
         "dtype": rng.choice(("float64", "float32")),
@@ -214,6 +235,7 @@ ENTRIES: dict[str, Entry] = {
             "network": world.network,
             "regression": world.regression,
             "samples": world.setting["samples"],
+            "loss": "squared",
             "threads": 1,
         },
         lambda world, threads: dl.Landscape,

@@ -10,29 +10,37 @@ import pytest
 
 from deeplinear import _core
 from descriptions import CHANGES
-from private_calls import CALLS, OTHER, World, call_of
+from private_calls import CALLS, call_of
+from private_world import CLASSES, FIELDS, OTHER, World
 
 pytestmark = pytest.mark.core
 
 SETTINGS = {
-    "linear": OTHER,
+    "linear": OTHER,  # its risk about the minimizer
+    "modes": OTHER | {"seed": 7},  # that and by modes; and adaptive steps
     "bent": OTHER | {"widths": [4, 3, 2], "plain": False, "activation": "gelu", "samples": True},
 }
-FUNCTIONS = tuple(dict.fromkeys(CALLS))
-OF_ANY_LENGTH = ("vector", "targets", "test_targets")
+FUNCTIONS = tuple(one for one in dict.fromkeys(CALLS) if one not in ("restore", "train", "pickled"))
+#: Arrays whose other sizes are right, too, for a network with other data
+OF_ANY_LENGTH = (("all_finite", "vector"), ("Direction", "vector"))
+OF_ANY_LENGTH += (("Modes", "factor"), ("SampleSet", "inputs"))
 
 
 def arguments_of(call: str, setting: str = "linear") -> dict[str, Any]:
     return World(SETTINGS[setting]).arguments(call)
 
 
-ARRAYS = [
-    (call, name, setting)
+ARGUMENTS = [
+    (call, name, setting, value)
     for setting in SETTINGS
-    for call in (FUNCTIONS if setting == "linear" else ("Problem",))
-    if call != "restore"
+    for call in (FUNCTIONS if setting == "linear" else ("TestRisk", "Risk", "Problem"))
     for name, value in arguments_of(call, setting).items()
-    if isinstance(value, np.ndarray)
+]
+ARRAYS = [one[:3] for one in ARGUMENTS if isinstance(one[3], np.ndarray)]
+OBJECTS = [
+    (call, name, type(value), setting)
+    for call, name, setting, value in ARGUMENTS
+    if type(value).__name__ in CLASSES
 ]
 
 
@@ -53,7 +61,7 @@ def test_memory_that_is_not_aligned(call: str, name: str, setting: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "name", "setting"), [one for one in ARRAYS if one[1] not in OF_ANY_LENGTH]
+    ("call", "name", "setting"), [one for one in ARRAYS if one[:2] not in OF_ANY_LENGTH]
 )
 def test_sizes(call: str, name: str, setting: str) -> None:
     for change in (CHANGES["shorter"], CHANGES["longer"], CHANGES["more axes"]):
@@ -61,7 +69,7 @@ def test_sizes(call: str, name: str, setting: str) -> None:
             call,
             name,
             lambda array, change=change: np.ascontiguousarray(change(array)),
-            "has a wrong shape$",
+            r"(has a wrong shape|has no runs|is empty)$",
             ValueError,
             setting,
         )
@@ -77,24 +85,31 @@ def test_types_and_layouts(call: str, name: str, setting: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "name", "kind"),
-    [
-        *(
-            (call, "problem", _core.Problem)
-            for call in FUNCTIONS
-            if "problem" in arguments_of(call)
-        ),
-        ("extreme_eigenvalues", "start", _core.Direction),
-        ("expand", "self", _core.Direction),
-    ],
+    ("call", "name", "kind", "setting"),
+    [*OBJECTS, ("extreme_eigenvalues", "start", _core.Direction, "linear")],
 )
-def test_objects_without_init(call: str, name: str, kind: Any) -> None:
-    refused(call, name, kind.__new__(kind), "the __init__ of a .* has not run$", TypeError)
+def test_objects_without_init(call: str, name: str, kind: Any, setting: str) -> None:
+    empty = kind.__new__(kind)
+    refused(call, name, empty, "the __init__ of a .* has not run$", TypeError, setting)
 
 
-def test_directions_without_init() -> None:
-    with pytest.raises(TypeError, match="has not run"):
-        pickle.dumps(_core.Direction.__new__(_core.Direction))
+def test_outcomes_without_init() -> None:
+    assert len(FIELDS) == 6
+    for field in (*FIELDS, "engine"):
+        with pytest.raises(TypeError, match="has not run"):
+            getattr(_core.Outcome.__new__(_core.Outcome), field)
+    with pytest.raises(TypeError, match="No constructor"):
+        _core.Outcome()
+
+
+# Those of object() end the process at the protocols 0 and 1.
+@pytest.mark.parametrize("name", [one for one in CLASSES if one != "Direction"])
+def test_pickles(name: str) -> None:
+    kind = getattr(_core, name)
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        for value in (World(OTHER).make(name), kind.__new__(kind)):
+            with pytest.raises(TypeError, match=f"^a {name} cannot be pickled; its .* can.$"):
+                pickle.dumps(value, protocol)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +117,8 @@ def test_directions_without_init() -> None:
     [
         ("risk", "threads", 2**31 - 1),
         ("risk", "threads", -(2**31)),
-        ("simulate", "threads", 1025),
+        ("Plan", "threads", 1025),
+        ("Plan", "threads", 0),
         ("all_finite", "threads", 10**6),
         ("multiply_add_rate", "threads", 10**6),
         ("multiply_add_rate", "seconds", 1e300),
@@ -114,24 +130,45 @@ def test_directions_without_init() -> None:
         ("extreme_eigenvalues", "max_products", -(2**63)),
         ("spectral_density", "vectors", 2**31 - 1),
         ("spectral_density", "steps", -1),
-        ("simulate", "step", CHANGES["nan"]),
-        ("simulate", "step", CHANGES["infinite"]),
-        ("simulate", "step", CHANGES["negative"]),
-        ("simulate", "last_step", CHANGES["nan"]),
-        ("simulate", "tolerance", float("nan")),
-        ("simulate", "tolerance", -1.0),
-        ("simulate", "every", float("inf")),
-        ("simulate", "every", -1.0),
-        ("simulate", "records", 2**62),
-        ("simulate", "records", -1),
-        ("simulate", "steps", lambda steps: -1 - steps),
-        ("simulate", "record", ["risk", "alignment", "risk"]),
-        ("simulate", "record", ["risk", "loss"]),
+        ("Fixed", "step", CHANGES["nan"]),
+        ("Fixed", "step", CHANGES["infinite"]),
+        ("Fixed", "step", CHANGES["negative"]),
+        ("Fixed", "step", np.zeros(0)),
+        ("Fixed", "last_step", CHANGES["nan"]),
+        ("Fixed", "steps", lambda steps: -1 - steps),
+        ("Fixed", "every", float("inf")),
+        ("Fixed", "every", -1.0),
+        ("Fixed", "every", 1.5),
+        ("Fixed", "method", "dopri5"),
+        ("Fixed", "method", "no"),
+        ("Adaptive", "method", "rk4"),
+        ("Adaptive", "max_steps", np.zeros_like),
+        ("Adaptive", "every", float("nan")),
+        ("Plan", "tolerance", float("nan")),
+        ("Plan", "tolerance", -1.0),
+        ("simulate", "slots", 2**62),
+        ("simulate", "slots", -1),
+        ("simulate", "slots", 1),
+        ("simulate", "record", [("risk", 1), ("alignment", 1), ("risk", 1)]),
+        ("simulate", "record", [("risk", 1), ("loss", 1)]),
+        ("simulate", "record", [("eigenvalues", 0)]),
+        ("simulate", "record", [("eigenvalues", -1)]),
+        ("simulate", "record", [("eigenvalues", 10**9)]),
+        ("simulate", "record", [("eigenvalues", 2**62)]),
         ("simulate", "weights", CHANGES["read-only"]),
+        ("simulate", "engine", "no"),
         ("simulate", "progress", 3),
+        ("simulate", "visit", 3),
+        ("record_lacks", "name", "no"),
+        ("engine_lacks", "name", "no"),
         ("Problem", "widths", [4, 2**31 - 1, 2**31 - 1, 1]),
-        ("Problem", "test_half_gradient", None),
-        ("Problem", "covariance", None),
+        ("Problem", "widths", [4]),
+        ("Risk", "covariance", None),
+        ("TestRisk", "half_gradient", None),
+        ("Modes", "target", np.zeros(0)),
+        ("SampleSet", "targets", np.zeros(0)),
+        ("Samples", "activation", "no"),
+        ("Samples", "loss", "no"),
         ("least_squares_modes", "rounding", float("nan")),
         ("least_squares_modes", "start", np.eye(2)),
         ("expand", "widths", [4, 4, 1]),
@@ -139,27 +176,90 @@ def test_directions_without_init() -> None:
     ],
 )
 def test_values(call: str, name: str, value: Any) -> None:
-    refused(call, name, value, rf"^(state|{name})\b", ValueError)
+    message = "record" if call == "record_lacks" else "engine" if call == "engine_lacks" else name
+    refused(call, name, value, rf"^(state|{message})\b", ValueError)
 
 
-@pytest.mark.parametrize("name", ["activation", "inputs", "targets", "test_inputs", "test_targets"])
-def test_arguments_that_come_together(name: str) -> None:
-    refused("Problem", name, None, "^(activation|test_inputs) .*come", ValueError, "bent")
+THREE = OTHER | {"widths": [3, 5, 1]}
 
 
-@pytest.mark.parametrize("name", ["step", "rtol", "atol", "time"])
+@pytest.mark.parametrize(
+    ("call", "name", "setting", "message"),
+    [
+        ("Risk", "modes", "modes", "^modes are of another dimension$"),
+        ("Risk", "test", "linear", "^test is of another dimension$"),
+        ("Problem", "risk", "linear", "^risk is of another dimension$"),
+        ("Problem", "samples", "bent", "^samples are of another dimension$"),
+        ("simulate", "problem", "linear", "^weights has a wrong shape$"),
+        ("risk", "problem", "linear", "^weights has a wrong shape$"),
+    ],
+)
+def test_objects_of_another_dimension(call: str, name: str, setting: str, message: str) -> None:
+    kind = {"test": "TestRisk"}.get(name, name.capitalize())
+    other = World(SETTINGS[setting] | {"widths": [3, *SETTINGS[setting]["widths"][1:]]})
+    refused(call, name, other.make(kind), message, ValueError, setting)
+
+
+@pytest.mark.parametrize("name", ["train", "test"])
+def test_samples_of_another_dimension(name: str) -> None:
+    bent, other = World(SETTINGS["bent"]), World(THREE)
+    samples = _core.Samples(**bent.arguments("Samples") | {name: other.make("SampleSet")})
+    with pytest.raises(ValueError, match=r"^samples are of another dimension$"):
+        _core.Problem(**bent.arguments("Problem") | {"samples": samples})
+
+
+def test_forms_of_the_risk_that_do_not_come_together() -> None:
+    about, both, by_modes = (World(OTHER | {"seed": seed}) for seed in (6, 7, 8))
+    for world in (about, both, by_modes):
+        assert _core.Problem(**world.arguments("Problem"))
+        for other in (about, both, by_modes):
+            right = world.arguments("Risk") | {"test": other.make("TestRisk")}
+            if other is world:
+                assert _core.Risk(**right)
+                continue
+            with pytest.raises(ValueError, match=r"^covariance and modes aren't the forms of"):
+                _core.Risk(**right)
+    with pytest.raises(ValueError, match=r"^covariance and modes are missing$"):
+        _core.TestRisk(None, None, 0.5, None, 0.1)
+    neither = _core.Risk(np.ones(4), 0.5, None, None, None)
+    with pytest.raises(ValueError, match=r"^risk has neither covariance nor modes$"):
+        _core.Problem(**about.arguments("Problem") | {"risk": neither})
+
+
+def test_plans_of_other_runs() -> None:
+    right = arguments_of("simulate")
+    for runs in (len(right["weights"]) + 1, 2**20):
+        one = np.ones(runs)
+        plan = _core.Plan(_core.Fixed("euler", one, one, np.full(runs, 7), 0.0), 0.0, 1)
+        with pytest.raises(ValueError, match=r"^weights has a wrong shape$"):
+            _core.simulate(**right | {"plan": plan})
+
+
+@pytest.mark.parametrize("name", ["first_step", "rtol", "atol", "time"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, 0.0, -1.0])
 def test_numbers_of_adaptive_steps(name: str, value: float) -> None:
-    arguments = next(
-        found
-        for seed in range(100)
-        if (found := World(OTHER | {"seed": seed}).arguments("simulate"))["method"] == "dopri5"
-    )
-    _core.simulate(**arguments)
-    right = arguments[name]
-    wrong = np.full_like(right, value) if isinstance(right, np.ndarray) else value
-    with pytest.raises(ValueError, match=f"^{name} is not positive and finite"):
-        _core.simulate(**(arguments | {name: wrong}))
+    def wrong(right: Any) -> Any:
+        return np.full_like(right, value) if isinstance(right, np.ndarray) else value
+
+    refused("Adaptive", name, wrong, f"^{name} is not positive and finite", ValueError)
+
+
+@pytest.mark.parametrize("setting", ["linear", "bent"])
+def test_records_and_engines_that_a_problem_lacks(setting: str) -> None:
+    problem = arguments_of("risk", setting)["problem"]
+    right = arguments_of("simulate", setting)
+    for name, (_, axes, _) in _core.observables().items():
+        reason = _core.record_lacks(problem, name)
+        if reason is None:
+            found = _core.simulate(**right | {"record": [(name, 1)]}).records[name]
+            assert found.ndim == 2 + len(axes)
+        else:
+            assert setting == "bent"
+            with pytest.raises(ValueError, match=r"^record has a name that this problem lacks$"):
+                _core.simulate(**right | {"record": [(name, 1)]})
+    if _core.engine_lacks(problem, "wide"):
+        with pytest.raises(ValueError, match=r"^engine can't run this problem$"):
+            _core.simulate(**right | {"engine": "wide"})
 
 
 def test_maps_of_networks_that_are_none() -> None:
@@ -178,17 +278,24 @@ def test_directions_travel_in_buffers_of_any_alignment() -> None:
     np.testing.assert_array_equal(again.expand(OTHER["widths"]), vector)
 
 
+def endless(world: World, every: float = 0.0, threads: int = 1) -> tuple[_core.Plan, int]:
+    """Make a plan that nothing but its functions ends, and its records."""
+    runs = len(world.arguments("simulate")["weights"])
+    step, steps = np.full(runs, 1e-6), np.full(runs, 2**40)
+    plan = _core.Plan(_core.Fixed("euler", step, step, steps, every), 0.0, threads)
+    return plan, 2 if every == 0 else 2**40 // int(every) + 1
+
+
 def test_sizes_that_no_memory_has() -> None:
-    arguments = arguments_of("simulate")
-    steps = np.full(len(arguments["weights"]), 2**62)
-    arguments |= {"steps": steps, "every": 1.0, "records": 2**62 + 1, "record": ["layer_norm"]}
+    world = World(OTHER)
+    plan, slots = endless(world, 1.0)
+    more = {"plan": plan, "slots": slots, "record": [("layer_norm", 1)]}
     with pytest.raises(MemoryError):
-        _core.simulate(**arguments)
+        _core.simulate(**world.arguments("simulate") | more)
 
 
 def test_progress_functions_may_call_the_core() -> None:
-    world = World({**OTHER, "widths": [40, 40, 1]})
-    arguments = world.arguments("simulate")
+    world = World(OTHER | {"widths": [40, 40, 1]})
     inside: list[float] = []
 
     def progress(share: float) -> None:
@@ -196,9 +303,8 @@ def test_progress_functions_may_call_the_core() -> None:
         if len(inside) == 3:
             raise KeyError("enough")
 
-    runs = len(arguments["weights"])
-    arguments |= {"method": "euler", "steps": np.full(runs, 2**40), "every": 0.0, "records": 2}
-    arguments |= {"record": [], "tolerance": 0.0, "threads": 2, "progress": progress}
+    plan, slots = endless(world, threads=2)
+    more = {"plan": plan, "slots": slots, "record": [], "progress": progress, "visit": None}
     with pytest.raises(KeyError, match="enough"):
-        _core.simulate(**arguments)
+        _core.simulate(**world.arguments("simulate") | more)
     assert np.isfinite(inside).all()
