@@ -426,33 +426,26 @@ def test_weights_that_are_not_finite(widths: tuple[int, ...], scale: float, entr
         ({"runs": 0}, "no runs"),
         ({"every": 1.5}, "every is not whole"),
         ({"every": float("nan")}, "every"),
-        ({"records": 2, "every": 1.0}, "records is too small"),
-        ({"max_steps": 0}, "max_steps is not positive"),
+        ({"slots": 2, "every": 1.0}, "slots is too small"),
+        ({"slots": 32}, "slots is too large"),
+        ({"steps": 0}, "steps is not positive"),
     ],
 )
 def test_the_core_guards_its_own_buffers(change: dict[str, Any], message: str) -> None:
     """Whoever calls it."""
-    setting = {"runs": 1, "every": 100.0, "records": 31, "max_steps": 9} | change
-    one = np.ones(setting["runs"])
+    setting = {"runs": 1, "every": 100.0, "slots": 31, "steps": 2900} | change
+    step = np.full(setting["runs"], 0.01)
+    steps = np.full(setting["runs"], setting["steps"], np.int64)
     weights = np.full((setting["runs"], PROBLEM.landscape.network.parameters), 0.1)
     with pytest.raises(ValueError, match=message):
         _core.simulate(
             PROBLEM.landscape._problem,
             weights,
-            "euler",
-            0.01 * one,
-            np.full(setting["runs"], 3000, np.int64),
-            0.01 * one,
-            1.0,
-            one,
-            one,
-            np.full(setting["runs"], setting["max_steps"], np.int64),
-            setting["every"],
-            setting["records"],
-            ["risk"],
-            0.0,
-            1,
+            _core.Plan(_core.Fixed("euler", step, step, steps, setting["every"]), 0.0, 1),
             "auto",
+            [("risk", 1)],
+            setting["slots"],
+            None,
             None,
         )
 

@@ -28,14 +28,16 @@ def sent(value: Any, protocol: int) -> Any:
 # Old code ends the process at the protocols 0 and 1: it has one of its own.
 def test_no_protocol_ends_the_process() -> None:
     code = """
-import pickle, deeplinear as dl
+import pickle, numpy as np, deeplinear as dl
 from deeplinear import _core
 landscape = dl.Landscape(dl.Network((3, 4, 1)), dl.gaussian_regression(n=9, d=3))
 weights = dl.init.Gaussian(0.5).sample(landscape.network, 0)
+one = np.ones(1)
+plan = _core.Plan(_core.Fixed("euler", one, one, np.ones(1, np.int64), 0.0), 0.0, 1)
 for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
     for inner in (landscape.sharpness(weights), landscape.sharpness(weights)._direction):
         pickle.loads(pickle.dumps(inner, protocol))
-    for private in (landscape._problem, _core.Problem.__new__(_core.Problem)):
+    for private in (landscape._problem, _core.Problem.__new__(_core.Problem), plan):
         try:
             pickle.dumps(private, protocol)
         except TypeError as error:
@@ -51,6 +53,7 @@ for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
     assert (result.returncode, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
     assert lines.count("a Problem cannot be pickled; its Landscape can.") == 2 * len(PROTOCOLS)
+    assert lines.count("a Plan cannot be pickled; its dynamics can.") == len(PROTOCOLS)
     assert lines.count("Direction") == len(PROTOCOLS)
 
 
