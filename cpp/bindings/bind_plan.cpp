@@ -125,20 +125,23 @@ Plan make_plan(const Steps& steps, double tolerance, int threads) {
 
 void register_plan(py::module_& module) {
   using Local = py::module_local;
-  py::class_<Fixed>(module, "Fixed", Local())
-      .def(py::init(&make_fixed), py::arg("method"), py::arg("step").noconvert(),
-           py::arg("last_step").noconvert(), py::arg("steps").noconvert(), py::arg("every"),
-           py::arg("momentum").noconvert(), py::arg("weight_decay").noconvert(),
-           py::arg("nesterov").noconvert(), py::arg("done").noconvert(), py::arg("states"),
-           py::arg("keep_states"));
-  py::class_<Adaptive>(module, "Adaptive", Local())
-      .def(py::init(&make_adaptive), py::arg("method"), py::arg("time"), py::arg("every"),
-           py::arg("first_step").noconvert(), py::arg("rtol").noconvert(),
-           py::arg("atol").noconvert(), py::arg("max_steps").noconvert());
-  py::class_<Plan>(module, "Plan", Local())
-      .def(py::init(&make_plan<Fixed>), py::arg("steps"), py::arg("tolerance"), py::arg("threads"))
+  py::class_<Fixed> fixed(module, "Fixed", Local());
+  fixed.def(py::init(&make_fixed), py::arg("method"), py::arg("step").noconvert(),
+            py::arg("last_step").noconvert(), py::arg("steps").noconvert(), py::arg("every"),
+            py::arg("momentum").noconvert(), py::arg("weight_decay").noconvert(),
+            py::arg("nesterov").noconvert(), py::arg("done").noconvert(),
+            py::arg("states"), py::arg("keep_states"));
+  py::class_<Adaptive> adaptive(module, "Adaptive", Local());
+  adaptive.def(py::init(&make_adaptive), py::arg("method"), py::arg("time"), py::arg("every"),
+               py::arg("first_step").noconvert(), py::arg("rtol").noconvert(),
+               py::arg("atol").noconvert(), py::arg("max_steps").noconvert());
+  py::class_<Plan> plan(module, "Plan", Local());
+  plan.def(py::init(&make_plan<Fixed>), py::arg("steps"), py::arg("tolerance"), py::arg("threads"))
       .def(py::init(&make_plan<Adaptive>), py::arg("steps"), py::arg("tolerance"),
            py::arg("threads"));
+  refuse_pickle(fixed, "dynamics");
+  refuse_pickle(adaptive, "dynamics");
+  refuse_pickle(plan, "dynamics");
 }
 
 }  // namespace deeplinear::bindings

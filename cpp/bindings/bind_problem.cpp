@@ -115,17 +115,6 @@ Problem make_problem(const std::vector<int>& widths, const Array<double>& readou
   return problem;
 }
 
-template <class T>
-void refuse_pickle(py::class_<T>& bound) {
-  bound.def(
-      "__reduce_ex__",
-      [](const py::object& self, const py::object&) -> py::object {
-        const std::string name = py::str(py::type::of(self).attr("__name__"));
-        throw py::type_error("a " + name + " cannot be pickled; its Landscape can.");
-      },
-      py::arg("protocol"));
-}
-
 }  // namespace
 
 void check_widths(const std::vector<int>& widths) {
@@ -159,12 +148,12 @@ void register_problem(py::module_& module) {
   py::class_<Problem> problem(module, "Problem", Local());
   problem.def(py::init(&make_problem), py::arg("widths"), py::arg("readout").noconvert(),
               py::arg("risk"), py::arg("samples"));
-  refuse_pickle(modes);
-  refuse_pickle(test);
-  refuse_pickle(risk);
-  refuse_pickle(set);
-  refuse_pickle(samples);
-  refuse_pickle(problem);
+  refuse_pickle(modes, "Landscape");
+  refuse_pickle(test, "Landscape");
+  refuse_pickle(risk, "Landscape");
+  refuse_pickle(set, "Landscape");
+  refuse_pickle(samples, "Landscape");
+  refuse_pickle(problem, "Landscape");
 }
 
 }  // namespace deeplinear::bindings

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <mutex>
 #include <string>
 
 #include <pybind11/stl.h>
@@ -15,8 +16,6 @@
 
 namespace deeplinear::bindings {
 
-namespace {
-
 // What came of a simulation, as arrays
 struct Result {
   Array<std::int32_t> status;
@@ -28,6 +27,20 @@ struct Result {
   bool interrupted = false;
   std::string engine;
 };
+
+}  // namespace deeplinear::bindings
+
+namespace pybind11::detail {
+
+template <>
+struct type_caster<deeplinear::bindings::Result>
+    : initialized_caster<deeplinear::bindings::Result> {};
+
+}  // namespace pybind11::detail
+
+namespace deeplinear::bindings {
+
+namespace {
 
 const Engine& engine_of(const std::string& name, const Problem& problem) {
   if (name == "auto") return preferred_engine(problem);
@@ -42,7 +55,8 @@ Record allocate(const std::string& name, py::ssize_t count, const Problem& probl
   const Observable& observable = observable_of(name);
   require(!observable.lacks(problem), "record", "has a name that this problem lacks");
   require(!arrays.contains(py::str(name)), "record", "has a name twice");
-  require(count >= 1 && count <= problem.net.parameters, "record",
+  constexpr py::ssize_t largest = std::numeric_limits<int>::max();
+  require(count >= 1 && count <= std::min<py::ssize_t>(problem.net.parameters, largest), "record",
           "has a count that is not from 1 to the number of weights");
   std::vector<py::ssize_t> shape{runs, slots};
   std::int64_t size = 1;
@@ -88,13 +102,31 @@ void check_states(const Problem& problem, const Plan& plan, const Engine& engine
   }
 }
 
-// Calls visit(run, slot, weights) with the GIL and a copy of the weights.
-auto visitor(const py::object& visit) {
-  return [&visit](std::int64_t run, std::int64_t slot, std::span<const double> weights) {
+// Calls visit(run, slot, weights) with the GIL and a copy of the weights; what it raises ends the
+// runs, and a KeyboardInterrupt stops them.
+class Visitor {
+ public:
+  Visitor(const py::object& visit, Stop& stop) : visit_(visit), stop_(stop) {}
+
+  void operator()(std::int64_t run, std::int64_t slot, std::span<const double> weights) {
+    // One thread at a time: Python code gives up the GIL on its way, and may have none. Whoever
+    // waits here holds none, so that the one before can take it again.
+    const std::lock_guard lock(mutex_);
+    if (stop_.requested()) return;
     const py::gil_scoped_acquire gil;
-    visit(run, slot, Array<double>(py::ssize_t(weights.size()), weights.data()));
-  };
-}
+    try {
+      visit_(run, slot, Array<double>(py::ssize_t(weights.size()), weights.data()));
+    } catch (const py::error_already_set& error) {
+      stop_.request();
+      if (!error.matches(PyExc_KeyboardInterrupt)) throw;
+    }
+  }
+
+ private:
+  const py::object& visit_;
+  Stop& stop_;
+  std::mutex mutex_;
+};
 
 template <class T, class Number>
 Array<T> to_array(const std::vector<Number>& numbers) {
@@ -126,12 +158,13 @@ Result bind_simulate(const Problem& problem, Array<Scalar> weights, const Plan& 
   };
   require(is_function(progress), "progress", "is not a function");
   require(is_function(visit), "visit", "is not a function");
-  if (!visit.is_none()) records.visit = visitor(visit);
   SignalMonitor monitor(progress);
+  Stop stop(std::ref(monitor), double(plan.runs), true);
+  Visitor visitor(visit, stop);
+  if (!visit.is_none()) records.visit = std::ref(visitor);
   Outcome outcome;
   {
     const py::gil_scoped_release release;
-    Stop stop(std::ref(monitor), double(plan.runs), true);
     if constexpr (std::is_same_v<Scalar, double>) {
       outcome = engine.in_float64(problem, plan, W, records, stop);
     } else {
@@ -165,8 +198,8 @@ void define(py::module_& module) {
 }  // namespace
 
 void register_simulation(py::module_& module) {
-  py::class_<Result>(module, "Outcome", py::module_local())
-      .def_readonly("status", &Result::status)
+  py::class_<Result> outcome(module, "Outcome", py::module_local());
+  outcome.def_readonly("status", &Result::status)
       .def_readonly("last_step", &Result::last_step)
       .def_readonly("out_of_range_layer", &Result::out_of_range_layer)
       .def_readonly("records", &Result::records)
@@ -174,6 +207,7 @@ void register_simulation(py::module_& module) {
       .def_readonly("accuracy", &Result::accuracy)
       .def_readonly("interrupted", &Result::interrupted)
       .def_readonly("engine", &Result::engine);
+  refuse_pickle(outcome, "arrays");
   define<double>(module);
   define<float>(module);
 }

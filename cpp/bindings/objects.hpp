@@ -8,9 +8,26 @@
 
 #include <pybind11/pybind11.h>
 
+#include "bindings.hpp"
 #include "hessian/extremes.hpp"
 #include "model/problem.hpp"
 #include "run/plan.hpp"
+
+namespace deeplinear::bindings {
+
+// pybind11 has a pickle of its own at the protocols 0 and 1, which ends the process.
+template <class T>
+void refuse_pickle(py::class_<T>& bound, const char* instead) {
+  bound.def(
+      "__reduce_ex__",
+      [instead](const py::object& self, const py::object&) -> py::object {
+        const std::string name = py::str(py::type::of(self).attr("__name__"));
+        throw py::type_error("a " + name + " cannot be pickled; its " + instead + " can.");
+      },
+      py::arg("protocol"));
+}
+
+}  // namespace deeplinear::bindings
 
 namespace pybind11::detail {
 

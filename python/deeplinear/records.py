@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from deeplinear import _core
-from deeplinear._support.checks import FloatArray, describe, one_of, positive_integer
+from deeplinear._support.checks import (
+    FloatArray,
+    describe,
+    one_of,
+    positive_integer,
+    real_array,
+)
+from deeplinear._support.memory import require_memory
 from deeplinear.landscape import Landscape
 from deeplinear.network import Network
 
@@ -138,7 +146,7 @@ def check_record(landscape: Landscape, record: object) -> Recording:
     functions: dict[str, Function] = {}
     for entry, count in entries:
         if callable(entry):
-            functions.setdefault(_name_of(entry), entry)
+            _add(functions, entry, count)
             continue
         one = _record_of(entry, count, network)
         if found.setdefault(one.name, one) != one:
@@ -166,6 +174,20 @@ TAKEN = {
 }
 
 
+def _add(functions: dict[str, Function], function: Function, count: object) -> None:
+    name = _name_of(function)
+    if count is not None and count is not True:
+        raise ValueError(f"record must not give {name!r} a count; got {describe(count)}.")
+    if functions.setdefault(name, function) is not function:
+        raise ValueError(f"record must hold functions of different names; got two {name!r}.")
+    for other in functions:
+        if re.fullmatch(rf"{other}_\d+", name) or re.fullmatch(rf"{name}_\d+", other):
+            raise ValueError(
+                "record must hold functions of which none has the name of another's dimension; "
+                f"got {other!r} and {name!r}."
+            )
+
+
 def _name_of(function: Any) -> str:
     name = getattr(function, "__name__", None)
     if not isinstance(name, str) or not name.isidentifier():
@@ -182,8 +204,9 @@ def _name_of(function: Any) -> str:
 class Observers:
     """Functions of a person's own, which the core calls with the weights at every record.
 
-    What they return is kept by name: an array (runs, slots, ...) of NaN until then. An exception of
-    a function ends the simulation; Ctrl-C during one stops it as at any other time.
+    What they return is kept by name: an array (runs, slots, ...) of NaN until then. The core calls
+    them from one thread at a time; an exception ends the simulation, Ctrl-C stops it as at any
+    other time.
     """
 
     def __init__(
@@ -194,29 +217,22 @@ class Observers:
         self._shape = (runs, slots)
         self._last = np.full(runs, -1)
         self.values: dict[str, npt.NDArray[Any]] = {}
-        self.interrupted = False
 
     def visit(self, run: int, slot: int, vector: FloatArray) -> None:
         """Call all functions with the weights of a run."""
-        if self.interrupted:
-            return
         weights = self._network.unflatten(vector)
-        try:
-            for function in self._functions:
-                self._keep(function.__name__, run, slot, function(weights))
-        except KeyboardInterrupt:  # the simulation looks for it, and keeps what is finished
-            self.interrupted = True
+        for function in self._functions:
+            self._keep(function.__name__, run, slot, function(weights))
         self._last[run] = slot
 
     def _keep(self, name: str, run: int, slot: int, value: object) -> None:
-        try:
-            numbers = np.asarray(value, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise TypeError(
-                f"{name} must return a number or an array of numbers; got {describe(value)}."
-            ) from None
+        numbers = real_array(name, f"{name} must return a number or an array of numbers", value)
         if name not in self.values:
-            self.values[name] = np.full((*self._shape, *numbers.shape), np.nan)
+            shape = (*self._shape, *numbers.shape)
+            require_memory(
+                f"the records of {name}", self._network, float(np.prod(shape, dtype=float))
+            )
+            self.values[name] = np.full(shape, np.nan)
         if self.values[name].shape[2:] != numbers.shape:
             raise ValueError(
                 f"{name} must return arrays of one shape; got {numbers.shape} after "
@@ -233,7 +249,9 @@ class Observers:
 
     def variables(self, axis: str) -> dict[str, tuple[tuple[str, ...], npt.NDArray[Any]]]:
         """Return what was recorded, with its dimensions; further ones as ``name_0``."""
-        return {
-            name: (("run", axis, *(f"{name}_{i}" for i in range(values.ndim - 2))), values)
-            for name, values in self.values.items()
-        }
+        found = {}
+        for function in self._functions:
+            name = function.__name__
+            values = self.values.get(name, np.full(self._shape, np.nan))  # no run got so far
+            found[name] = (("run", axis, *(f"{name}_{i}" for i in range(values.ndim - 2))), values)
+        return found

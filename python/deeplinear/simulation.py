@@ -211,13 +211,6 @@ def run_ensemble(
         raise ValueError(f"weights must be finite in {options.dtype}; some are too large for it.")
     slots = len(plan.coordinate)
     observers = Observers(network, options.record.functions, len(start), slots)
-
-    def update(share: float) -> None:
-        if observers.interrupted:
-            raise KeyboardInterrupt
-        if progress is not None:
-            progress(share)
-
     steps = settings.core_steps(
         float(options.horizon),
         plan.every,
@@ -235,7 +228,7 @@ def run_ensemble(
         [(record.name, record.count) for record in options.record.records],
         slots,
         observers.visit if options.record.functions else None,
-        update,
+        progress,
     )
     observers.carry_forward(STATUS_NAMES[outcome.status] == "converged")
     axis = settings.kind.axis

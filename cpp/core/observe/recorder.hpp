@@ -100,7 +100,7 @@ class Recorder {
 
   void write_all(std::int64_t run, std::int64_t slot) {
     for_each_record([&](std::size_t i) { write(i, run, slot); });
-    if (!records_.visit || sight_.stop().requested()) return;
+    if (!records_.visit || sight_.stop().poll()) return;
     visited_.resize(std::size_t(problem_.net.parameters));
     sight_.copy_weights(visited_);
     records_.visit(run, slot, visited_);

@@ -135,6 +135,7 @@ class Ensemble {
     }
     recorder_.write(run, slot, known, lane_weights_.of_lane(stages_, i),
                     [&, i](std::span<double> out) { lane_weights_.copy(stages_, i, out); });
+    steps_since_poll_ = steps_between_polls_;  // it may have taken long
     return stop_.requested() ? Status::unfinished : status;
   }
 
@@ -142,6 +143,7 @@ class Ensemble {
   void record_between(int i, std::int64_t slot, const Weights& weights) {
     recorder_.write(lanes_[i].run, slot, weights,
                     [&](std::span<double> out) { weights.copy(problem_.net, out.data()); });
+    steps_since_poll_ = steps_between_polls_;
   }
 
   Mask<P> running() const { return P(Scalar(0.5)) < running_; }
