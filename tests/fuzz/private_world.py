@@ -143,7 +143,11 @@ class World(public_entries.World):
     def _Fixed(self) -> dict[str, Any]:
         method = random.Random(self.setting["seed"]).choice(("euler", "rk4"))
         sizes = {"step": np.full(3, 0.01), "last_step": np.full(3, 0.02)}
-        return {"method": method, **sizes, "steps": np.array([7, 5, 7]), "every": 2.0}
+        nesterov = np.array([False, method == "euler", False])
+        rule = {"momentum": np.zeros(3), "weight_decay": np.zeros(3), "nesterov": nesterov}
+        if method == "euler":
+            rule |= {"momentum": np.array([0.0, 0.5, 0.9]), "weight_decay": np.full(3, 0.1)}
+        return {"method": method, **sizes, "steps": np.array([7, 5, 7]), "every": 2.0} | rule
 
     def _Adaptive(self) -> dict[str, Any]:
         tolerances = {"rtol": np.full(3, 1e-6), "atol": np.full(3, 1e-9)}
@@ -289,6 +293,13 @@ OTHER = {
     "scale": 0.5,
     "seed": 6,
 }
+
+
+def fixed_steps(method: str, step: Any, steps: int, every: float = 0.0) -> _core.Fixed:
+    """Make steps of runs that have the same number of them."""
+    none = np.zeros(len(step))
+    counts = np.full(len(step), steps)
+    return _core.Fixed(method, step, step, counts, every, none, none, none.astype(bool))
 
 
 # ---- Calls that are no function of the module --------------------------------------------------

@@ -163,7 +163,10 @@ def _run(world: World, *, swept: bool) -> dict[str, Any]:
     if method == "dopri5" and every is not None:
         every = 0.02
     length = {"steps": 7} if method == "descent" else {"time": 0.07}
-    fields = {"learning_rate": 0.01} if method == "descent" else {"method": method, "step": 0.01}
+    fields: dict[str, Any] = {"method": method, "step": 0.01}
+    if method == "descent":
+        rule = {"momentum": rng.choice((0.0, 0.5)), "weight_decay": rng.choice((0.0, 0.1))}
+        fields = {"learning_rate": 0.01} | rule | {"nesterov": rule["momentum"] > 0}
     return {
         **start,
         **fields,
@@ -179,7 +182,8 @@ def _run(world: World, *, swept: bool) -> dict[str, Any]:
 
 def _dynamics(arguments: dict[str, Any]) -> Any:
     if "learning_rate" in arguments:
-        return dl.GradientDescent(arguments.pop("learning_rate"))
+        names = ("learning_rate", "momentum", "weight_decay", "nesterov")
+        return dl.GradientDescent(**{name: arguments.pop(name) for name in names})
     return dl.GradientFlow(arguments.pop("method"), step=arguments.pop("step"))
 
 
@@ -301,7 +305,13 @@ ENTRIES: dict[str, Entry] = {
         shape=lambda world: world.network.shapes,
     ),
     "GradientDescent": Entry(
-        lambda world: {"learning_rate": 0.1}, lambda world, threads: dl.GradientDescent
+        lambda world: {
+            "learning_rate": 0.1,
+            "momentum": [0.0, 0.5],
+            "nesterov": False,
+            "weight_decay": 0.1,
+        },
+        lambda world, threads: dl.GradientDescent,
     ),
     "GradientFlow": Entry(
         lambda world: {"method": "rk4", "step": 0.1, "rtol": 1e-6, "atol": [1e-6, 1e-9]},

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from deeplinear import _core
-from private_world import OTHER, Visit, World
+from private_world import OTHER, Visit, World, fixed_steps
 
 pytestmark = pytest.mark.core
 
@@ -23,8 +23,7 @@ def arguments(
     steps: int, threads: int, visit: Callable[..., Any] | None, every: int = 1
 ) -> dict[str, Any]:
     """Return those of many runs, so that every thread has some."""
-    step = np.full(RUNS, 1e-3)
-    fixed = _core.Fixed("euler", step, step, np.full(RUNS, steps), float(every))
+    fixed = fixed_steps("euler", np.full(RUNS, 1e-3), steps, float(every))
     return {
         "problem": WORLD.problem,
         "weights": np.random.default_rng(1).standard_normal((RUNS, WORLD.parameters)),
@@ -108,8 +107,7 @@ def test_visits_may_simulate_on_their_threads(threads: int) -> None:
 def test_visits_see_what_a_large_network_keeps_back() -> None:
     """The updates of the wide engine wait beside its weights."""
     world = World(OTHER | {"widths": [70, 40, 1]})
-    step = np.full(2, 1e-3)
-    fixed = _core.Fixed("rk4", step, step, np.full(2, 5), 1.0)
+    fixed = fixed_steps("rk4", np.full(2, 1e-3), 5, 1.0)
     right = arguments(1, 1, None)
     right |= {"problem": world.problem, "plan": _core.Plan(fixed, 0.0, 2)}
     right |= {"engine": "wide", "slots": 6}
