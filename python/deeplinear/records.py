@@ -219,9 +219,10 @@ class Observers:
         self.values: dict[str, npt.NDArray[Any]] = {}
 
     def visit(self, run: int, slot: int, vector: FloatArray) -> None:
-        """Call all functions with the weights of a run."""
-        weights = self._network.unflatten(vector)
+        """Call all functions with the weights of a run, each with arrays of its own."""
         for function in self._functions:
+            last = function is self._functions[-1]
+            weights = self._network.unflatten(vector if last else vector.copy())
             self._keep(function.__name__, run, slot, function(weights))
         self._last[run] = slot
 

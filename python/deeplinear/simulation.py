@@ -82,10 +82,10 @@ def simulate(
         "layer_sharpness", "gradient_norm", "layer_norm", "singular_values", "rank_one_gap",
         "alignment", "balancedness", "end_to_end" (the map w) and "weights" (as the variable
         ``recorded_weights``); "distance" and "end_to_end" of linear networks alone. A mapping has
-        them as keys, with True or the number k. A function of your own takes the weights, L arrays,
-        at every record, and returns a number or an array; it is called from any thread, one at a
-        time, and the variable has its ``__name__``. By default "risk" and, of linear networks,
-        "distance".
+        them as keys, with True or the number k. A function of your own takes a copy of the
+        weights, L arrays, at every record, and returns a number or an array; it is called from any
+        thread, one at a time, and the variable has its ``__name__``. By default "risk" and, of
+        linear networks, "distance".
     every : int or float or None, default 1
         Steps between two records; for "dopri5", time between two records, which are read off its
         continuous extension. None records the start and the end; the end is always recorded.

@@ -149,7 +149,7 @@ def _record(world: World, rng: random.Random) -> Any:
         return dict.fromkeys(names, True) | {"eigenvalues": count, "risk": False}
     if form == 1:
         return [f"eigenvalues:{count}" if name == "eigenvalues" else name for name in names]
-    return [*names, norm, first_entries][: None if form == 2 else -1]
+    return [*names, first_entries, norm][: None if form == 2 else -1]
 
 
 def _run(world: World, *, swept: bool) -> dict[str, Any]:

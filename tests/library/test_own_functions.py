@@ -156,3 +156,15 @@ def test_one_thread_at_a_time_keeps_every_record() -> None:
         LANDSCAPE, many, dl.GradientDescent(0.01), steps=2, record=(own, "weights"), threads=4
     )
     np.testing.assert_array_equal(found.own, found.recorded_weights[..., :3])
+
+
+def test_what_one_function_writes_no_other_sees() -> None:
+    def spoils(weights: list[Any]) -> float:
+        weights[0][...] = np.nan
+        return 1.0
+
+    def reads(weights: list[Any]) -> Any:
+        return weights[0][0]
+
+    found = run((spoils, reads, "weights"))
+    np.testing.assert_array_equal(found.reads, found.recorded_weights[..., :3])
