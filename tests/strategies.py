@@ -12,35 +12,14 @@ from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 
 import deeplinear as dl
+from deeplinear.network import ACTIVATIONS
 from reference import NonlinearReference, Objective, Reference, Weights
 from reference import minimizer as least_squares
 
 Array = NDArray[Any]
 
-NONLINEAR = ("gelu", "tanh", "relu")
+NONLINEAR = tuple(name for name in ACTIVATIONS if name != "identity")
 READOUTS = ("plain", "unit", "any")  # d_L = 1 without p; |p| = 1; p of any length
-
-# All that is recorded of a linear network; what needs no map, and no test data
-EVERYTHING = (
-    "risk",
-    "test_risk",
-    "distance",
-    "sharpness",
-    "lowest_eigenvalue",
-    "layer_norm",
-    "rank_one_gap",
-    "alignment",
-    "balancedness",
-)
-WITHOUT_MAP = tuple(name for name in EVERYTHING if name != "distance")
-WITHOUT_TEST_DATA = tuple(name for name in EVERYTHING if name != "test_risk")
-
-# Methods of fixed steps, and the dimension of what is recorded
-FIXED_STEPS = [
-    (dl.GradientDescent(0.01), "step"),
-    (dl.GradientFlow("euler", step=0.01), "time"),
-    (dl.GradientFlow("rk4", step=0.01), "time"),
-]
 
 # Random cases of a property; fewer where the sanitizers make every one of them slow.
 EXAMPLES = int(os.environ.get("DEEPLINEAR_EXAMPLES", "60"))
@@ -63,6 +42,10 @@ class Problem:
     weights: list[Array]
     activation: str = "identity"
     samples: bool | None = None  # of the landscape: whether it goes through the samples
+
+    @property
+    def linear(self) -> bool:
+        return self.activation == "identity"
 
     @property
     def depth(self) -> int:
@@ -184,6 +167,15 @@ def minimizing_weights(problem: Problem) -> list[Array]:
         missing = target - problem.reference.end_to_end(weights)
         weights[0] = weights[0] + np.outer(u, missing / (u @ u)).astype(float)
     return weights
+
+
+def with_test_data(problem: Problem) -> tuple[dl.Landscape, Problem]:
+    """A landscape that has test data too, and the problem of these."""
+    rng = np.random.default_rng(3)
+    n, d = 6, problem.widths[0]
+    tests = replace(problem, X=rng.standard_normal((n, d)), y=rng.standard_normal(n))
+    regression = dl.Regression(problem.X, problem.y, tests.X, tests.y)
+    return dl.Landscape(problem.network, regression, samples=problem.samples), tests
 
 
 def random_direction(problem: Problem, seed: int) -> list[Array]:

@@ -6,16 +6,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import xarray as xr
 from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
 import deeplinear as dl
+from engines import DTYPES, NAMES
 from strategies import flat
 
 pytestmark = pytest.mark.core
 
 Array = NDArray[Any]
-ENGINES = pytest.mark.parametrize("engine", ["ensemble", "wide"])
+ENGINES = pytest.mark.parametrize("engine", NAMES)
 
 
 def problem_of(
@@ -44,7 +46,7 @@ def zero_risk(landscape: dl.Landscape) -> float:
         (10, 1e3, 1e-3, 30),
     ],
 )
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_loose_tolerances(
     dtype: str, scale: float, rtol: float, time: float, share: float, engine: str
 ) -> None:
@@ -102,7 +104,7 @@ def test_a_stiff_start_follows_the_flow(scale: float, engine: str) -> None:
 
 
 @ENGINES
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_max_steps(dtype: str, engine: str) -> None:
     landscape, weights = problem_of(1.0)
     options: dict[str, Any] = {"time": 2.0, "every": 0.25, "dtype": dtype, "engine": engine}
@@ -229,3 +231,48 @@ def test_every_status_has_a_sentence() -> None:
         assert len(sentence) > 20
         if status != "unfinished":  # of `Interrupted` alone
             assert f'"{status}"' in str(dl.simulate.__doc__), status
+
+
+# Ends of the range of times, tolerances and steps
+
+
+def four_layers() -> tuple[dl.Landscape, list[Array]]:
+    network = dl.Network((5,) * 4 + (1,))
+    landscape = dl.Landscape(network, dl.gaussian_regression(n=50, d=5, noise=1.0, seed=0))
+    return landscape, dl.init.Gaussian(0.5).sample(network, 0)
+
+
+@ENGINES
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_dopri5_to_the_end_of_time(dtype: str, engine: str) -> None:
+    """The shortest step is that of rounding at the time that was reached, not at the end."""
+    landscape, weights = four_layers()
+    flow = dl.GradientFlow("dopri5", rtol=1e-4, atol=1e-5)
+    options: dict[str, Any] = {"every": None, "tolerance": 1e-4, "dtype": dtype, "engine": engine}
+    one, other = (
+        dl.simulate(landscape, weights, flow, time=time, **options) for time in (1e3, 1e30)
+    )
+    assert other.status.item() == "converged"
+    assert other.last_step.item() == one.last_step.item()
+    np.testing.assert_array_equal(other.weights, one.weights)
+
+
+@ENGINES
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_tolerances_below_rounding_count_as_that(dtype: str, engine: str) -> None:
+    landscape, weights = four_layers()
+    options: dict[str, Any] = {"time": 0.5, "every": None, "dtype": dtype, "engine": engine}
+    rounding = float(np.finfo(dtype).eps)
+    one, other = (
+        dl.simulate(landscape, weights, dl.GradientFlow("dopri5", rtol=rtol, atol=1e-37), **options)
+        for rtol in (rounding, 1e-37)
+    )
+    assert one.status.item() == "completed"
+    xr.testing.assert_equal(one, other)
+
+
+def test_a_first_step_below_the_range_of_single_precision() -> None:
+    landscape, weights = four_layers()
+    flow = dl.GradientFlow("dopri5", step=1e-50, rtol=1e-4, atol=1e-5)
+    result = dl.simulate(landscape, weights, flow, time=1, every=None, dtype="float32")
+    assert result.status.item() == "completed"

@@ -1,4 +1,4 @@
-"""What is recorded, when, and in which dimensions of the dataset."""
+"""When is recorded, and in which dimensions of the dataset; and singular values of any layer."""
 
 from __future__ import annotations
 
@@ -11,88 +11,26 @@ import xarray as xr
 
 import deeplinear as dl
 import reference
+from engines import FIXED
 from strategies import (
-    EVERYTHING,
-    FIXED_STEPS,
     Problem,
     make_problem,
-    one_run,
     random_ensemble,
     random_problem,
+    with_test_data,
 )
 
 pytestmark = pytest.mark.core
 
-EXTRA = {"layer_norm": "layer", "rank_one_gap": "layer", "alignment": "pair"}
+EVERYTHING = tuple(dl.RECORDABLE)
+EXTRA = {name: extra for name, (_, extra) in dl.RECORDABLE.items() if extra}
 
 
-def make_case(readout: str = "plain") -> tuple[Problem, dl.Landscape, list[Any]]:
+def make_case() -> tuple[Problem, dl.Landscape, list[Any]]:
     """A problem, its landscape with test data, and an ensemble of five runs."""
-    widths = (3, 4, 2, 3) if readout != "plain" else (3, 4, 2, 1)
-    problem = make_problem(widths, readout, 9, seed=4)
-    rng = np.random.default_rng(1)
-    regression = dl.Regression(
-        problem.X, problem.y, rng.standard_normal((6, 3)), rng.standard_normal(6)
-    )
-    landscape = dl.Landscape(problem.network, regression)
+    problem = make_problem((3, 4, 2, 1), "plain", 9, seed=4)
+    landscape, _ = with_test_data(problem)
     return problem, landscape, random_ensemble(problem, 5, seed=2, low=0.5, high=1.0)
-
-
-def simulate_steps(
-    landscape: dl.Landscape, weights: Any, dynamics: Any, steps: int, **options: Any
-) -> xr.Dataset:
-    """`steps` steps of 0.01, whether they are counted or timed."""
-    length: dict[str, Any] = {"steps": steps}
-    if not isinstance(dynamics, dl.GradientDescent):
-        length = {"time": steps * 0.01}
-    return dl.simulate(landscape, weights, dynamics, **length, **options)
-
-
-def measured(landscape: dl.Landscape, weights: Any, name: str) -> Any:
-    """What `name` is at these weights, from the landscape's methods or the reference."""
-    regression = landscape.regression
-    if name == "risk":
-        return landscape.risk(weights)
-    if name == "test_risk":
-        rng = np.random.default_rng(1)
-        X, y = rng.standard_normal((6, 3)), rng.standard_normal(6)
-        return np.mean((y - X @ landscape.end_to_end(weights)) ** 2)
-    if name == "distance":
-        return np.sum((landscape.end_to_end(weights) - regression.minimizer) ** 2)
-    if name == "sharpness":
-        return landscape.sharpness(weights).value
-    if name == "lowest_eigenvalue":
-        return landscape.sharpness(weights, which="lowest").value
-    return getattr(reference, name)(weights)
-
-
-@pytest.mark.parametrize("readout", ["plain", "any"])
-@pytest.mark.parametrize(("dynamics", "dim"), FIXED_STEPS, ids=str)
-def test_records_are_of_the_weights_at_their_step(dynamics: Any, dim: str, readout: str) -> None:
-    """The weights after s steps are the final ones of a run of s steps."""
-    problem, landscape, weights = make_case(readout)
-    dataset = simulate_steps(landscape, weights, dynamics, 20, record=EVERYTHING, every=4)
-    assert dataset[dim].size == 6
-    for index, steps in enumerate(range(0, 21, 4)):
-        states = weights
-        if steps:
-            shorter = simulate_steps(landscape, weights, dynamics, steps, record=())
-            states = problem.network.unflatten(shorter["weights"].values)
-        for run in range(5):
-            layers = one_run(states, run)
-            sharpness = measured(landscape, layers, "sharpness")
-            for name in EVERYTHING:
-                eigenvalue = name in ("sharpness", "lowest_eigenvalue")
-                recorded = dataset[name].isel({"run": run, dim: index}).values
-                np.testing.assert_allclose(
-                    recorded,
-                    measured(landscape, layers, name),
-                    # an eigenvalue is within its tolerance of 1e-8 |H|; singular vectors within
-                    # eps over the gap of singular values
-                    rtol=1e-7 if eigenvalue else 1e-10,
-                    atol=1e-7 * sharpness if eigenvalue else 1e-10,
-                    err_msg=f"{name} of run {run} after {steps} steps",
-                )
 
 
 def test_dimensions_of_a_descent() -> None:
@@ -125,17 +63,6 @@ def test_dimensions_of_a_flow() -> None:
     for name in EVERYTHING:
         assert dataset[name].dims[:2] == ("run", "time"), name
     assert "step" not in dataset.dims
-
-
-def test_only_what_was_asked_for_is_recorded() -> None:
-    _, landscape, weights = make_case()
-    always = {"weights", "status", "last_step"}
-    for record in (("risk",), ("alignment", "sharpness"), ()):
-        dataset = dl.simulate(landscape, weights, dl.GradientDescent(0.01), steps=2, record=record)
-        assert set(dataset.data_vars) == always | set(record)
-    dataset = dl.simulate(landscape, weights, dl.GradientDescent(0.01), steps=2)
-    assert set(dataset.data_vars) == always | {"risk", "distance"}
-    assert dataset["step"].values.tolist() == [0, 1, 2]
 
 
 THIN = [(5, 2000, 1), (1, 70, 3), (40, 30, 1)]  # with a short side, and a long one
@@ -207,10 +134,11 @@ def test_layers_without_a_second_singular_value(widths: tuple[int, ...]) -> None
 )
 def test_the_grid_has_its_end(steps: int, every: int | None, expected: list[int]) -> None:
     _, landscape, weights = make_case()
-    for dynamics, dim in FIXED_STEPS:
-        dataset = simulate_steps(landscape, weights, dynamics, steps, every=every)
-        scale = 1 if dim == "step" else 0.01
-        grid = dataset[dim].values
+    for method in FIXED:
+        length = method.length(0.01, steps)
+        dataset = dl.simulate(landscape, weights, method.dynamics(0.01), every=every, **length)
+        scale = 1 if method.axis == "step" else 0.01
+        grid = dataset[method.axis].values
         np.testing.assert_allclose(grid, np.array(expected) * scale, rtol=0, atol=1e-15)
         np.testing.assert_array_equal(grid[-1], steps * scale)
 
@@ -233,38 +161,6 @@ def test_adaptive_steps_are_recorded_at_times(
     np.testing.assert_allclose(dataset["time"].values, expected, rtol=0, atol=1e-12)
     assert dataset["risk"].dims == ("run", "time")
     assert np.all(np.isfinite(dataset["risk"].values))
-
-
-@pytest.mark.parametrize(("rtol", "atol"), [(1e-5, 1e-7), (1e-8, 1e-10)])
-def test_adaptive_steps_and_what_lies_between_them(rtol: float, atol: float) -> None:
-    """The continuous solution is as good as the steps, up to a factor for its lower order.
-
-    Its error is C h^5 where h^6 C' was held at the tolerance, so a factor of tolerance^(-1/6) at
-    most, some 20 at 1e-8, on top of a few for the growth of errors along the flow.
-    """
-    problem, landscape, weights = make_case()
-    flow = dl.GradientFlow("dopri5", rtol=rtol, atol=atol)
-    names = ("risk", "distance", "layer_norm")
-    dataset = dl.simulate(landscape, weights, flow, time=1.0, record=names, every=0.125)
-    times = list(dataset["time"].values)
-    for run in range(5):
-        states = problem.reference.flow(one_run(weights, run), times)
-        for index, state in enumerate(states):
-            layers = problem.network.unflatten(state)
-            for name in names:
-                exact = measured(landscape, layers, name)
-                size = np.max(np.abs(dataset[name].isel(run=run).values))
-                recorded = dataset[name].isel(run=run, time=index).values
-                error = np.max(np.abs(recorded - exact))
-                assert error <= 200 * rtol * size, (name, run, times[index])
-
-
-def test_the_test_risk_needs_test_data() -> None:
-    problem, _, weights = make_case()
-    with pytest.raises(ValueError, match="test"):
-        dl.simulate(
-            problem.landscape, weights, dl.GradientDescent(0.01), steps=2, record=("test_risk",)
-        )
 
 
 @pytest.mark.parametrize(
