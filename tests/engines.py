@@ -17,7 +17,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 import deeplinear as dl
-from deeplinear.dynamics import METHODS as FLOWS
+from deeplinear import _core
+from deeplinear.records import Record
 from strategies import (
     NONLINEAR,
     Problem,
@@ -119,17 +120,15 @@ def named(*names: str) -> list[Model]:
     return found
 
 
-NEEDS_A_MAP = ("distance",)
-
-
 def records_of(problem: Problem, test_data: bool = True) -> tuple[str, ...]:
-    """What is defined: the distance of a linear map, the test risk where there are test data."""
-    linear = problem.activation == "identity"
-    return tuple(
-        name
-        for name in dl.RECORDABLE
-        if (linear or name not in NEEDS_A_MAP) and (test_data or name != "test_risk")
-    )
+    """All that is defined for it, with test data or without."""
+    landscape = with_test_data(problem)[0] if test_data else problem.landscape
+    return tuple(name for name in dl.RECORDABLE if not _core.record_lacks(landscape._problem, name))
+
+
+def variable(record: str) -> str:
+    """The name that it has in results."""
+    return Record(record).variable
 
 
 # Engines
@@ -142,10 +141,9 @@ class Engine:
     name: str
     runs: int
     threads: int
-    samples: bool = True  # whether it takes networks through their samples
 
     def takes(self, problem: Problem) -> bool:
-        return self.samples or (problem.activation == "identity" and not problem.samples)
+        return not _core.engine_lacks(problem.landscape._problem, self.name)
 
     def __str__(self) -> str:
         # Not the word that picks the tests for the thread sanitizer
@@ -155,10 +153,16 @@ class Engine:
 ENGINES = (
     Engine("ensemble", runs=3, threads=1),
     Engine("ensemble", runs=37, threads=2),
-    Engine("wide", runs=2, threads=1, samples=False),
-    Engine("wide", runs=1, threads=3, samples=False),
+    Engine("wide", runs=2, threads=1),
+    Engine("wide", runs=1, threads=3),
 )
 NAMES = tuple(dict.fromkeys(engine.name for engine in ENGINES))
+assert set(NAMES) == set(_core.engines())
+
+
+def engines_of(problem: Problem) -> tuple[str, ...]:
+    """The names of those that take it."""
+    return tuple(dict.fromkeys(engine.name for engine in ENGINES if engine.takes(problem)))
 
 
 @dataclass(frozen=True)
@@ -238,6 +242,7 @@ class Method:
 
 FIXED = (Method("descent", 1, 1), Method("euler", 1, 1), Method("rk4", 4, 4))
 FIXED_FLOWS = FIXED[1:]
+FLOWS = tuple(_core.methods())
 assert {method.name for method in FIXED_FLOWS} == set(FLOWS) - {"dopri5"}
 
 
@@ -275,7 +280,7 @@ def rounding(widths: tuple[int, ...], dtype: str, steps: int, stages: int) -> fl
 
 
 def assert_same_bits(one: xr.Dataset, other: xr.Dataset, names: tuple[str, ...] = ()) -> None:
-    for name in (*names, "weights", "status", "last_step", "out_of_range_layer"):
+    for name in (*map(variable, names), "weights", "status", "last_step", "out_of_range_layer"):
         first, second = one[name].values, other[name].values
         assert first.dtype == second.dtype or name == "status"
         same = np.array_equal(first, second, equal_nan=first.dtype.kind == "f")

@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 
 import deeplinear as dl
-from deeplinear.network import ACTIVATIONS
+from deeplinear import _core
 from reference import NonlinearReference, Objective, Reference, Weights
 from reference import minimizer as least_squares
 
 Array = NDArray[Any]
 
-NONLINEAR = tuple(name for name in ACTIVATIONS if name != "identity")
+NONLINEAR = tuple(name for name in _core.activations() if name != "identity")
 READOUTS = ("plain", "unit", "any")  # d_L = 1 without p; |p| = 1; p of any length
 
 # Random cases of a property; fewer where the sanitizers make every one of them slow.

@@ -11,7 +11,8 @@ import xarray as xr
 
 import deeplinear as dl
 import reference
-from engines import FIXED
+from deeplinear.records import Record
+from engines import FIXED, variable
 from strategies import (
     Problem,
     make_problem,
@@ -23,7 +24,6 @@ from strategies import (
 pytestmark = pytest.mark.core
 
 EVERYTHING = tuple(dl.RECORDABLE)
-EXTRA = {name: extra for name, (_, extra) in dl.RECORDABLE.items() if extra}
 
 
 def make_case() -> tuple[Problem, dl.Landscape, list[Any]]:
@@ -41,9 +41,8 @@ def test_dimensions_of_a_descent() -> None:
     assert isinstance(dataset, xr.Dataset)
     assert dataset["step"].values.tolist() == [0, 4, 8, 10]
     for name in EVERYTHING:
-        expected = {"run", "step"} | ({EXTRA[name]} if name in EXTRA else set())
-        assert set(dataset[name].dims) == expected, name
-        assert dataset[name].dims[:2] == ("run", "step"), name
+        expected = ("run", "step", *Record(name).axes)
+        assert dataset[variable(name)].dims == expected, name
     assert dataset["layer"].values.tolist() == [1, 2, 3]
     assert dataset["pair"].values.tolist() == [1, 2]
     assert dataset["weights"].dims == ("run", "parameter")
@@ -61,7 +60,7 @@ def test_dimensions_of_a_flow() -> None:
     dataset = dl.simulate(landscape, weights, flow, time=0.1, record=EVERYTHING, every=4)
     np.testing.assert_allclose(dataset["time"].values, [0, 0.04, 0.08, 0.1], atol=1e-15)
     for name in EVERYTHING:
-        assert dataset[name].dims[:2] == ("run", "time"), name
+        assert dataset[variable(name)].dims[:2] == ("run", "time"), name
     assert "step" not in dataset.dims
 
 

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 import deeplinear as dl
-from deeplinear.network import ACTIVATIONS
+from deeplinear import _core
 from engines import (
     DTYPES,
     EPSILON,
@@ -26,10 +26,10 @@ from engines import (
     one_of_each,
     over,
     over_methods,
+    variable,
 )
-from meaning import EIGENVALUES, MEANING
-from reference import Weights
-from strategies import Problem, make_problem, one_run, with_test_data
+from meaning import ITERATIVE, MEANING, At, meaning
+from strategies import make_problem, one_run, with_test_data
 
 pytestmark = pytest.mark.core
 
@@ -47,18 +47,20 @@ def step_of(model: Model) -> float:
     return gentle_step(model.problem, model.weights(3))
 
 
-def scales(problem: Problem, name: str, weights: Weights) -> float:
-    """The size that rounding is relative to.
+CURVATURES = (*ITERATIVE, "hessian_trace", "gauss_newton", "layer_sharpness")
+
+
+def size_of(name: str, at: At) -> float:
+    """What rounding is relative to.
 
     Risks and distances are sums of squares of differences of numbers about the size of the targets
-    and of w; eigenvalues are found within their tolerance of |H|; singular vectors move by eps over
-    the gaps, which are of order one here.
+    and of w; eigenvalues are found within their tolerance of |H|, and the trace is a sum of as many
+    as there are weights; singular vectors move by eps over the gaps, which are of order one here.
     """
-    if name in EIGENVALUES:
-        spectrum = problem.objective.spectrum(weights)
-        return float(max(abs(spectrum[0]), abs(spectrum[-1])))
-    norms = [float(np.linalg.norm(layer, 2)) for layer in weights]
-    return max(1.0, *norms) ** 2 * max(1.0, float(np.mean(problem.y**2)))
+    if name in CURVATURES:
+        return float(np.sum(np.abs(at.spectrum)))
+    norms = [float(np.linalg.norm(layer, 2)) for layer in at.weights]
+    return max(1.0, *norms) ** 2 * max(1.0, float(np.mean(at.problem.y**2)))
 
 
 @over_methods()
@@ -82,14 +84,14 @@ def test_records_are_of_the_weights_at_their_step(case: Case, method: Method) ->
             cut = case.simulate(weights, method.dynamics(step), record=(), **length)
             states = problem.network.unflatten(cut.weights.values)
         layers = [layer.astype(float) for layer in one_run(states, runs - 1)]
+        at = At(problem, tests, layers)
         for name in case.model.records:
-            expected = np.asarray(MEANING[name](problem, tests, layers)).astype(float)
-            share = max(2e-8 if name in EIGENVALUES else 0.0, 1e3 * EPSILON[case.dtype])
+            share = max(2e-8 if name in ITERATIVE else 0.0, 1e3 * EPSILON[case.dtype])
             np.testing.assert_allclose(
-                result[name].values[runs - 1, slot],
-                expected,
+                result[variable(name)].values[runs - 1, slot],
+                meaning(name, at),
                 rtol=share,
-                atol=share * scales(problem, name, layers),
+                atol=share * size_of(name, at),
                 err_msg=f"{name} after {steps} steps",
             )
 
@@ -114,7 +116,7 @@ def test_adaptive_steps_and_what_lies_between_them(case: Case, rtol: float, atol
         layers = problem.network.unflatten(state)
         for name in names:
             values = result[name].isel(run=1)
-            exact = np.asarray(MEANING[name](problem, tests, layers)).astype(float)
+            exact = meaning(name, At(problem, tests, layers))
             error = np.max(np.abs(values.isel(time=index).values - exact))
             assert error <= 200 * rtol * np.max(np.abs(values.values)), (name, times[index])
 
@@ -129,7 +131,7 @@ def flow_of(model: Model, times: tuple[float, ...]) -> Array:
 
 
 @pytest.mark.parametrize("samples", [None, True])
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("activation", _core.activations())
 def test_what_is_recorded_by_default(activation: str, samples: bool | None) -> None:
     """The distance is one of linear maps."""
     problem = make_problem((3, 4, 1), "plain", 7, seed=1).with_activation(activation, samples)
