@@ -1,8 +1,7 @@
-"""What the mathematics says in closed form: minimizers, catapult, one mode, orders, invariants."""
+"""What the mathematics says in closed form: minimizers, catapult, balanced starts, one mode."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -12,18 +11,10 @@ from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
 import deeplinear as dl
-from reference import Weights, imbalances, minimizer, sharpness_at_minimizer
-from strategies import Problem, flat, make_problem, minimizing_weights
+from reference import minimizer, sharpness_at_minimizer
+from strategies import make_problem, minimizing_weights
 
 Array = NDArray[Any]
-
-
-def final_weights(problem: Problem, dynamics: Any, weights: Weights, **length: Any) -> list[Array]:
-    dataset = dl.simulate(
-        problem.landscape, weights, dynamics, record=("risk",), every=None, **length
-    )
-    assert dataset.status.values.tolist() == ["completed"]
-    return list(problem.network.unflatten(dataset.weights.values[0]))
 
 
 # Regression
@@ -180,100 +171,7 @@ def test_above_the_catapult_is_divergence(ratio: float) -> None:
     assert dataset.last_step.item() < 2000
 
 
-# Orders of the integrators
-
-
-def smooth_problem() -> Problem:
-    """Rates of order one, so that times of order one are neither trivial nor stiff."""
-    return make_problem((3, 4, 2, 1), "plain", 8, seed=4)
-
-
-def slopes(steps: Sequence[float], errors: Sequence[float]) -> list[float]:
-    """Of log(error) against log(step), between neighbours."""
-    logs = [(np.log(h), np.log(error)) for h, error in zip(steps, errors, strict=True)]
-    return [float((e2 - e1) / (h2 - h1)) for (h1, e1), (h2, e2) in pairwise(logs)]
-
-
-@pytest.mark.parametrize(("method", "order", "coarsest"), [("euler", 1, 0.005), ("rk4", 4, 0.05)])
-def test_global_order(method: str, order: int, coarsest: float) -> None:
-    """The error at a fixed time falls with the order-th power of the step."""
-    problem = smooth_problem()
-    exact = problem.reference.flow(problem.weights, [0.0, 1.0])[-1]
-    steps = [coarsest / 2**k for k in range(3)]
-    errors = []
-    for step in steps:
-        flow = dl.GradientFlow(method=method, step=step)
-        final = flat(final_weights(problem, flow, problem.weights, time=1.0))
-        errors.append(float(np.linalg.norm(final - exact)))
-    assert slopes(steps, errors) == pytest.approx([order] * 2, abs=0.15)
-
-
-def test_local_order_of_dopri5() -> None:
-    """With a tolerance that accepts anything the first step is the whole flow: error ~ h^6.
-
-    The error of one step falls with one power more than that at a fixed time: order 5. The method
-    was chosen to have a small leading coefficient, so the next order is felt: the slope is 6 + c h,
-    and two slopes at steps of ratio 2 give 6 without c.
-    """
-    problem = smooth_problem()
-    steps = [0.05, 0.025, 0.0125, 0.00625]
-    errors = []
-    for step in steps:
-        exact = problem.reference.flow(problem.weights, [0.0, step])[-1]
-        flow = dl.GradientFlow(method="dopri5", step=step, rtol=1e6, atol=1e6)
-        final = flat(final_weights(problem, flow, problem.weights, time=step))
-        errors.append(float(np.linalg.norm(final - exact)))
-    measured = slopes(steps, errors)
-    assert all(5.8 <= slope <= 7 for slope in measured)
-    assert 2 * measured[-1] - measured[-2] == pytest.approx(6, abs=0.25)
-
-
-def test_dopri5_follows_its_tolerance() -> None:
-    """The error at a fixed time is of the size of the tolerance, and falls in proportion to it."""
-    problem = smooth_problem()
-    exact = problem.reference.flow(problem.weights, [0.0, 2.0])[-1]
-    tolerances = [1e-4, 1e-6, 1e-8, 1e-10]
-    errors = []
-    for tolerance in tolerances:
-        flow = dl.GradientFlow(method="dopri5", rtol=tolerance, atol=tolerance)
-        final = flat(final_weights(problem, flow, problem.weights, time=2.0))
-        errors.append(float(np.linalg.norm(final - exact)))
-        assert errors[-1] <= 20 * tolerance * np.linalg.norm(exact)
-    # The power is 1 with fluctuations; over six decades they average out.
-    overall = np.log(errors[-1] / errors[0]) / np.log(tolerances[-1] / tolerances[0])
-    assert overall == pytest.approx(1, abs=0.25)
-
-
-# What the flow conserves: W_{k+1}^T W_{k+1} - W_k W_k^T
-
-
-def drift(problem: Problem, dynamics: Any, **length: Any) -> float:
-    before = imbalances(problem.weights)
-    after = imbalances(final_weights(problem, dynamics, problem.weights, **length))
-    return max(float(np.linalg.norm(b - a)) for a, b in zip(before, after, strict=True))
-
-
-@pytest.mark.parametrize(("method", "order", "coarsest"), [("euler", 1, 0.005), ("rk4", 4, 0.05)])
-def test_the_drift_of_the_invariants_shrinks_with_the_order(
-    method: str, order: int, coarsest: float
-) -> None:
-    problem = smooth_problem()
-    steps = [coarsest / 2**k for k in range(3)]
-    drifts = [drift(problem, dl.GradientFlow(method=method, step=h), time=1.0) for h in steps]
-    measured = slopes(steps, drifts)
-    assert min(measured) >= order - 0.2
-    assert max(measured) <= order + 1.2  # a method may do better on quadratic invariants
-
-
-def test_flow_conserves_what_gradient_descent_does_not() -> None:
-    problem = smooth_problem()
-    tight = dl.GradientFlow(method="dopri5", rtol=1e-10, atol=1e-12)
-    assert drift(problem, tight, time=2.0) <= 1e-8
-    fine = dl.GradientFlow(method="rk4", step=1e-3)
-    assert drift(problem, fine, time=2.0) <= 1e-10
-    # The same time in steps of 0.02: each changes the invariants by eta^2 times a product of
-    # gradients.
-    assert drift(problem, dl.GradientDescent(0.02), steps=100) >= 1e-3
+# Balanced starts
 
 
 def test_a_balanced_start_stays_balanced() -> None:
