@@ -95,7 +95,7 @@ def test_one_basis_for_all(which: str) -> None:
 
 
 @pytest.mark.parametrize("k", [3, 11, 40])
-def test_repeated_eigenvalues(k: int) -> None:
+def test_repeated_eigenvalues_take_no_more_products(k: int) -> None:
     """Layers that are the identity, whitened data, 12 outputs: each comes up to 12 times."""
     d, depth = 12, 8
     rng = np.random.default_rng(0)

@@ -9,17 +9,10 @@ import numpy as np
 import pytest
 
 import deeplinear as dl
+from refusal import refused
 from strategies import NONLINEAR, bent, make_problem
 
 pytestmark = pytest.mark.core
-
-
-def refused(error: type[Exception] | tuple[type[Exception], ...], name: str, call: Any) -> None:
-    """In one line that names the argument."""
-    with pytest.raises(error, match=rf"\b({name})\b") as caught:
-        call()
-    assert "\n" not in str(caught.value)
-    assert len(str(caught.value)) > len(name) + 10
 
 
 @pytest.mark.parametrize("activation", NONLINEAR)
@@ -27,10 +20,10 @@ def test_what_only_linear_networks_have(activation: str) -> None:
     problem = bent(make_problem((3, 4, 1), "plain", 9, seed=1), activation)
     landscape, weights = problem.landscape, problem.weights
     linear = "linear|identity|activation"
-    refused(ValueError, linear, lambda: landscape.end_to_end(weights))
-    refused(ValueError, linear, lambda: landscape.compressed_hessian(weights))
+    refused(linear, lambda: landscape.end_to_end(weights))
+    refused(linear, lambda: landscape.compressed_hessian(weights))
     minimizer = dl.theory.aligned_minimizer
-    refused(ValueError, "network", lambda: minimizer(problem.network, problem.regression))
+    refused("network", lambda: minimizer(problem.network, problem.regression))
 
 
 @pytest.mark.parametrize("activation", NONLINEAR)
@@ -43,7 +36,7 @@ def test_weights_that_do_not_fit(method: str, activation: str) -> None:
     call, weights = getattr(problem.landscape, method), problem.weights
     nan = [np.where(layer == layer.flat[1], np.nan, layer) for layer in weights]
     for bad in (weights[:1], [*weights, weights[-1]], [layer.T for layer in weights], nan, [], 3.0):
-        refused((ValueError, TypeError), "weights", lambda bad=bad: call(bad))
+        refused("weights", lambda bad=bad: call(bad))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +50,7 @@ def test_weights_that_do_not_fit(method: str, activation: str) -> None:
     ],
 )
 def test_unknown_activations(activation: Any, error: type[Exception]) -> None:
-    refused(error, "activation", lambda: dl.Network((3, 4, 1), activation=activation))
+    refused("activation", lambda: dl.Network((3, 4, 1), activation=activation))
     with pytest.raises(error, match=r"'gelu'.*'tanh'.*'relu'"):
         dl.Network((3, 4, 1), activation=activation)
 
@@ -66,7 +59,7 @@ def test_unknown_activations(activation: Any, error: type[Exception]) -> None:
 def test_nonlinear_networks_need_their_samples(activation: str) -> None:
     problem = bent(make_problem((3, 4, 1), "plain", 9, seed=1), activation)
     network, regression = problem.network, problem.regression
-    refused(ValueError, "samples", lambda: dl.Landscape(network, regression, samples=False))
+    refused("samples", lambda: dl.Landscape(network, regression, samples=False))
     risks = [
         dl.Landscape(network, regression, samples=samples).risk(problem.weights)
         for samples in (None, True)
@@ -79,7 +72,6 @@ def test_samples_is_a_truth_value(samples: Any) -> None:
     problem = make_problem((3, 4, 1), "plain", 9, seed=1)
     make = dl.Landscape
     refused(
-        (TypeError, ValueError),
         "samples",
         lambda: make(problem.network, problem.regression, samples=samples),
     )

@@ -151,7 +151,7 @@ def test_aligned_minimizer(n: int, d: int, hidden: tuple[int, ...], readout: str
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_no_minimizer_is_flatter_than_the_lower_bound(seed: int) -> None:
+def test_minimizers_are_no_flatter_than_the_bound(seed: int) -> None:
     problem = random_problem(seed, max_depth=8, max_width=6, readout=("plain", "unit")[seed % 2])
     weights = minimizing_weights(problem)
     sharpness = sharpness_at_minimizer(problem.reference, weights)

@@ -88,7 +88,7 @@ def test_markdown_of_one_work():
         (["--json", "/dev/null"], "--json is in use: /dev/null could not be replaced: Not a regul"),
     ],
 )
-def test_bad_arguments_get_one_sentence(arguments, says):
+def test_bench_refuses_in_one_sentence(arguments, says):
     result = bench(*arguments)
     assert result.returncode == 2
     assert result.stdout == ""
