@@ -10,6 +10,7 @@
 #include "eigen/product_unit.hpp"
 #include "eigen/several_pairs.hpp"
 #include "eigen/tridiagonal.hpp"
+#include "threads/stop.hpp"
 #include "threads/team.hpp"
 
 namespace {
@@ -46,6 +47,7 @@ struct Dense {
   const MatrixXd* Z = nullptr;
   Team alone{1};
   int products = 0;
+  Stop* stops = nullptr;  // requested by the third product
 
   explicit Dense(MatrixXd A_) : A(std::move(A_)) {}
 
@@ -57,7 +59,7 @@ struct Dense {
   }
   void apply(const Eigen::Ref<const VectorXd>& x, VectorXd& y) {
     y = A * x;
-    ++products;
+    if (++products == 3 && stops) stops->request();
   }
 };
 
@@ -156,11 +158,13 @@ void check_ends_of_lanczos() {
   check(!few.converged && few.products == H.products && H.products <= 6);
   check(few.residual > 0 && few.value <= 1 + 1e-12);
 
-  int asked = 0;
+  Stop stop(nullptr);
   options = {};
-  options.interrupted = [&] { return ++asked > 3; };
+  options.stop = &stop;
   H.products = 0;
+  H.stops = &stop;
   check(!extreme_eigenpair(H, options).converged && H.products <= 4);
+  H.stops = nullptr;
 
   // A start that is the answer needs next to no product.
   options = {};

@@ -10,6 +10,7 @@
 
 #include "check.hpp"
 #include "threads/available_threads.hpp"
+#include "threads/stop.hpp"
 #include "threads/team.hpp"
 #include "threads/teams.hpp"
 
@@ -166,6 +167,33 @@ void check_nested() {
   });
 }
 
+// The thread that made it asks, with the share that all have done, and all see the answer.
+void check_stop(int size) {
+  int asked = 0;
+  double share = -1;
+  Stop stop(
+      [&](double done) {
+        ++asked;
+        share = done;
+        return true;
+      },
+      4 * size, true);
+  with_team(size, [&](Team& team) {
+    team.run([&](Team::Member member) {
+      stop.advance(1);
+      if (member.index > 0) check(!stop.poll());  // asks nobody
+    });
+    check(asked == 0 && !stop.requested());
+    check(stop.poll() && asked == 1 && share == 0.25);
+    team.run([&](Team::Member) { check(stop.requested()); });
+    check(stop.poll());
+  });
+  Stop unasked(nullptr);
+  check(!unasked.poll() && !Stop::never().poll());
+  unasked.request();
+  check(unasked.poll() && !Stop::never().poll());
+}
+
 }  // namespace
 
 int main() {
@@ -174,6 +202,7 @@ int main() {
     check_bodies(size);
     check_meetings(size);
     check_failures(size);
+    check_stop(size);
   }
   for (const int count : {1, 2, 3}) {
     for (const int threads : {0, 1, 2, 3, 4}) {
