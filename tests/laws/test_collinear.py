@@ -16,6 +16,7 @@ from sklearn.preprocessing import PolynomialFeatures, scale
 
 import deeplinear as dl
 from deeplinear import theory
+from engines import DTYPES, NAMES
 from exact import Exact, end_to_end
 from strategies import PROPERTY
 
@@ -112,7 +113,7 @@ def within_the_span(X: Array, y: Array) -> float:
 
 
 each = pytest.mark.parametrize("name", DATA)
-each_precision = pytest.mark.parametrize("dtype", ["float64", "float32"])
+each_precision = pytest.mark.parametrize("dtype", DTYPES)
 
 
 @each
@@ -219,7 +220,7 @@ def test_risks_of_maps(name: str) -> None:
 
 @each
 @each_precision
-@pytest.mark.parametrize("engine", ["ensemble", "wide"])
+@pytest.mark.parametrize("engine", NAMES)
 def test_runs_and_their_statuses(name: str, dtype: str, engine: str) -> None:
     if name in ("large", "small") and dtype == "float32":
         pytest.skip("squares of these data are beyond float32")
@@ -279,7 +280,7 @@ def test_many_features_of_iris_in_float32(samples: bool | None) -> None:
     np.testing.assert_allclose(data.risk.isel(step=0), expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_a_copy_with_noise_converges_no_sooner_than_through_the_samples(dtype: str) -> None:
     X, y = copies(1e-4)
     regression = dl.Regression(X, y)
@@ -301,7 +302,7 @@ def test_a_copy_with_noise_converges_no_sooner_than_through_the_samples(dtype: s
 
 
 @each_precision
-@pytest.mark.parametrize("engine", ["ensemble", "wide"])
+@pytest.mark.parametrize("engine", NAMES)
 def test_interpolation_to_the_last_digits(dtype: str, engine: str) -> None:
     exact = of("few samples")[2]
     regression = regression_of("few samples")

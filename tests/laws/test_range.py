@@ -9,13 +9,11 @@ import pytest
 from numpy.typing import NDArray
 
 import deeplinear as dl
+from engines import DTYPES, NAMES
 
 pytestmark = pytest.mark.core
 
 Array = NDArray[Any]
-
-ENGINES = ["wide", "ensemble"]
-DTYPES = ["float64", "float32"]
 
 
 def landscape_of(widths: tuple[int, ...], readout: Array | None = None) -> dl.Landscape:
@@ -49,7 +47,7 @@ def start(landscape: dl.Landscape, weights: list[Array], **options: Any) -> Any:
     return dl.simulate(landscape, weights, dl.GradientDescent(1e-6), **(arguments | options))
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", NAMES)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("scale", [0.05, 0.2, 0.3, 0.5, 1.0, 3.0])
 @pytest.mark.parametrize("widths", [(9,) * 900 + (1,), (40,) * 300 + (1,)])
@@ -74,7 +72,7 @@ def test_gaussian_layers(widths: tuple[int, ...], scale: float, dtype: str, engi
         assert np.isnan(result["risk"].values[0, 0]) == (expected == "overflowed")
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", NAMES)
 @pytest.mark.parametrize("method", ["euler", "rk4", "dopri5"])
 def test_flows_that_start_out_of_range(method: str, engine: str) -> None:
     landscape = landscape_of((6,) * 900 + (1,))
@@ -89,7 +87,7 @@ def test_flows_that_start_out_of_range(method: str, engine: str) -> None:
         assert result.last_step.item() == 0
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", NAMES)
 def test_runs_beside_each_other(engine: str) -> None:
     """Each has its own status and layer, and those in range go on as if they were alone."""
     landscape = landscape_of((6,) * 500 + (1,))
@@ -106,7 +104,7 @@ def test_runs_beside_each_other(engine: str) -> None:
         np.testing.assert_array_equal(alone.weights.values[0], result.weights.values[run])
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", NAMES)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("zeros", ["a layer", "all", "the first", "the last", "a column"])
 def test_exact_zeros_are_no_underflow(zeros: str, dtype: str, engine: str) -> None:
@@ -126,7 +124,7 @@ def test_exact_zeros_are_no_underflow(zeros: str, dtype: str, engine: str) -> No
     assert np.all(np.isfinite(result["risk"].values))
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", NAMES)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_products_that_come_back(dtype: str, engine: str) -> None:
     """Small layers above and large ones below: fine as long as what is between is in range."""
@@ -148,7 +146,7 @@ def test_products_that_come_back(dtype: str, engine: str) -> None:
 
 
 @pytest.mark.large
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", NAMES)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
     "widths", [(8,) * 10_000 + (1,), (16,) * 10_000 + (1,), (64,) * 1000 + (1,)]
@@ -188,7 +186,7 @@ def test_gaussian_layers_at_great_depth() -> None:
     assert not found.converged
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", NAMES)
 def test_a_sweep_keeps_the_coordinate(engine: str) -> None:
     landscape = landscape_of((6,) * 500 + (1,))
     scales, seeds = (0.1, 0.5, 2.0), 2

@@ -13,6 +13,7 @@ import pytest
 import xarray as xr
 
 import deeplinear as dl
+from engines import DTYPES
 from strategies import Problem, make_problem, relative_error, some_runs
 
 STEPS = 10_000_000  # more than will be taken
@@ -54,7 +55,7 @@ DYNAMICS: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("method", DYNAMICS)
 def test_a_run_on_its_way(method: str, dtype: str) -> None:
     problem = problem_of()

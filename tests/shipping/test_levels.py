@@ -83,6 +83,11 @@ class Case:
         }
 
     def check(self, numbers: dict[str, Any]) -> None:
+        """Hold them against the reference.
+
+        Sums of up to 12 terms in 4 products, in 3 steps of 5% of the weights: some 50 roundings, so
+        1e-14 in float64 and 6e-6 in float32. A sharpness is found within 1e-8 of itself.
+        """
         reference = self.problem.objective
         first = one_run(self.ensemble, 0)
         gradient = [np.array(layer) for layer in numbers["gradient"]]
