@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import hypothesis.strategies as st
@@ -90,7 +91,7 @@ def test_nonlinear_networks_follow_the_loop(problem: Problem, rule: Any) -> None
 @pytest.mark.parametrize("rule", ALL_RULES[:4], ids=str)
 @pytest.mark.parametrize("widths", WIDE, ids=str)
 def test_wide_layers_follow_the_loop(widths: tuple[int, ...], rule: dict[str, Any]) -> None:
-    check_against_the_loop(make_problem(widths, "plain", 50, 3), rule, "wide", steps=101)
+    check_against_the_loop(make_problem(widths, "plain", 50, 3), rule, "wide", steps=15)
 
 
 def check_against_the_loop(
@@ -101,7 +102,8 @@ def check_against_the_loop(
         rate = gentle_rate(problem, problem.weights, rule["momentum"])
     else:
         rate = 0.1 * (1 - rule["momentum"]) / problem.landscape.sharpness(problem.weights).value
-    expected = loop(problem.objective, problem.weights, steps, rate, **rule)
+    objective = replace(problem.objective, dtype=np.float64)  # fast, and exact to some 1e-15
+    expected = loop(objective, problem.weights, steps, rate, **rule)
     dynamics = dl.GradientDescent(rate, **rule)
     for runs in (1, 1 if engine == "wide" else 11):
         weights = [np.repeat(layer[None], runs, axis=0) for layer in problem.weights]
@@ -147,11 +149,11 @@ def test_bits_depend_on_the_run_alone(activation: str, engine: str, dtype: str) 
     problem = make_problem((5, 7, 7, 7, 1), "plain", 9, 1).with_activation(activation)
     values: dict[str, Any] = {"momentum": (0.5, 0.9), "nesterov": (False, True)}
     options: dict[str, Any] = {"steps": 57, "dtype": dtype, "engine": engine, "record": ("risk",)}
-    init = dl.init.Gaussian(0.9)
+    init = dl.init.Gaussian(0.6)
     together = dl.sweep(
         problem.landscape,
         init,
-        dl.GradientDescent(0.01, weight_decay=(0.0, 0.01), **values),
+        dl.GradientDescent(2e-4, weight_decay=(0.0, 0.01), **values),
         seeds=5,
         threads=2,
         every=10,
@@ -166,7 +168,7 @@ def test_bits_depend_on_the_run_alone(activation: str, engine: str, dtype: str) 
                     alone = dl.simulate(
                         problem.landscape,
                         init.sample(problem.network, seed),
-                        dl.GradientDescent(0.01, momentum, nesterov, decay),
+                        dl.GradientDescent(2e-4, momentum, nesterov, decay),
                         threads=1,
                         every=None,
                         **options,
@@ -174,6 +176,7 @@ def test_bits_depend_on_the_run_alone(activation: str, engine: str, dtype: str) 
                     cell = together.sel(
                         momentum=momentum, nesterov=nesterov, weight_decay=decay, seed=seed
                     )
+                    assert alone["status"] == "completed"
                     assert np.array_equal(cell["weights"], alone["weights"][0])
                     assert cell["risk"][-1] == alone["risk"][0, -1]
 
@@ -265,9 +268,9 @@ def test_edge_of_stability(nesterov: bool) -> None:
 
     It stays for long only where the covariance is spread and w* lies in slow directions.
     """
-    momentum, edge, width = 0.5, 5.0, 4
+    momentum, edge, width = 0.5, 4.0, 4
     factor = (2 + 2 * momentum) / (1 + 2 * momentum if nesterov else 1)
-    X = np.sqrt(width) * np.diag(np.logspace(0, -1.5, width))
+    X = np.sqrt(width) * np.diag(np.logspace(0, -2, width))
     y = X @ np.array([0.0, 0.0, 1.0, 3.0])
     network = dl.Network((width, width, width, 1))
     rng = np.random.default_rng(0)
@@ -278,8 +281,8 @@ def test_edge_of_stability(nesterov: bool) -> None:
         landscape,
         weights,
         dl.GradientDescent(factor / edge, momentum, nesterov),
-        steps=10_000,
-        every=100,
+        steps=20_000,
+        every=200,
         record=("sharpness",),
     )
     sharpness = dataset["sharpness"].values[0]
