@@ -60,7 +60,7 @@ def test_adaptive_flow(technique):
 
 
 @pytest.mark.parametrize("technique", SHARPNESS)
-def test_sharpness(technique):
+def test_sharpness_of_every_technique(technique):
     found = prepare(SHARPNESS[technique], SINGLE, 1e-6)()
     assert found == pytest.approx(reference.sharpness(SINGLE), rel=1e-6)
 

@@ -13,5 +13,5 @@ def test_descent(compare, work, entry):
 
 
 @each_entry(*make_works(("deep-flow", "wide-flow"), THREADS, quick=False))
-def test_flow(compare, work, entry):
+def test_flow_of_one_network(compare, work, entry):
     compare(work, entry)

@@ -234,7 +234,11 @@ def test_the_core_guards_its_own_buffers(change: dict[str, Any], message: str) -
         _core.simulate(
             PROBLEM.landscape._problem,
             weights,
-            _core.Plan(_core.Fixed("euler", step, step, steps, setting["every"], *rule, None, None, False), 0.0, 1),
+            _core.Plan(
+                _core.Fixed("euler", step, step, steps, setting["every"], *rule, None, None, False),
+                0.0,
+                1,
+            ),
             "auto",
             [("risk", 1)],
             setting["slots"],
