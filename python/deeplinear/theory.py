@@ -16,6 +16,8 @@ flat minima", NeurIPS 2024.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import numpy as np
 
@@ -24,6 +26,7 @@ from deeplinear.network import Network
 from deeplinear.regression import Regression
 
 __all__ = [
+    "BOUNDS",
     "aligned_minimizer",
     "aligned_sharpness",
     "critical_learning_rate",
@@ -230,3 +233,28 @@ def aligned_minimizer(network: Network, regression: Regression) -> list[FloatArr
         s * np.outer(left, right)
         for left, right in zip(directions[1:], directions[:-1], strict=True)
     ]
+
+
+#: What the theory says of data at a depth: name -> (what it is, function of regression and depth).
+#: Every run of an experiment has all of these.
+BOUNDS: Mapping[str, tuple[str, Callable[[Regression, int], float]]] = MappingProxyType(
+    {
+        "sharpness_lower_bound": (
+            "lower bound on the sharpness of every minimizer",
+            sharpness_lower_bound,
+        ),
+        "aligned_sharpness": ("sharpness of the aligned rank-one minimizer", aligned_sharpness),
+        "sharpness_upper_bound": (
+            "upper bound on the sharpness of the flattest minimizer",
+            sharpness_upper_bound,
+        ),
+        "small_scale_sharpness_bound": (
+            "bound on the sharpness that the flow from small weights ends at",
+            small_scale_sharpness_bound,
+        ),
+        "critical_learning_rate": (
+            "learning rate above which no descent settles on a minimizer",
+            critical_learning_rate,
+        ),
+    }
+)

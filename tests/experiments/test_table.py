@@ -163,3 +163,20 @@ def test_layers_of_other_depths_are_missing():
     assert np.isnan(ends[..., 2:]).all()
     np.testing.assert_array_equal(dataset.step.values[0], [0, 5, 10, 12])
     assert "weights" not in dataset
+
+
+def test_every_bound_of_the_theory_is_a_column(monkeypatch):
+    """A bound needs its function and its line in the theory alone."""
+    found = {
+        **dl.theory.BOUNDS,
+        "new": ("a new one", lambda regression, depth: regression.d / depth),
+    }
+    monkeypatch.setattr(dl.theory, "BOUNDS", found)
+    preset = PRESETS["residual-depths"].quick()
+    preset = dataclasses.replace(preset, network=Architecture("residual", (2, 5)))
+    dataset = reproduce.run(preset, progress=False)
+    (problem,) = preset.data.problems(0)
+    for name, (long_name, bound) in found.items():
+        assert dataset[name].attrs["long_name"] == long_name
+        expected = [bound(problem.regression, int(depth)) for depth in dataset.depth]
+        np.testing.assert_array_equal(dataset[name], expected)

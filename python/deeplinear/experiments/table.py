@@ -32,39 +32,19 @@ REACHED_NONLINEAR = 1e-3
 #: Weights at the end are kept up to this many numbers.
 LARGEST_WEIGHTS = 2_000_000
 
-#: What the theory says of a problem at a depth: name -> (long name, function).
-_BOUNDS: dict[str, tuple[str, Callable[[dl.Regression, int], float]]] = {
+#: What follows from the data of a run alone: name -> (long name, function).
+_OF_DATA: dict[str, tuple[str, Callable[[dl.Regression], float]]] = {
     "curvature_along_minimizer": (
         "curvature a of the data along the minimizer",
-        lambda regression, depth: theory.curvature_along_minimizer(regression),
+        theory.curvature_along_minimizer,
     ),
     "largest_curvature": (
         "largest eigenvalue Lambda of the covariance",
-        lambda regression, depth: float(regression.eigenvalues[-1]),
-    ),
-    "sharpness_lower_bound": (
-        "lower bound on the sharpness of every minimizer",
-        theory.sharpness_lower_bound,
-    ),
-    "aligned_sharpness": (
-        "sharpness of the aligned rank-one minimizer",
-        theory.aligned_sharpness,
-    ),
-    "sharpness_upper_bound": (
-        "upper bound on the sharpness of the flattest minimizer",
-        theory.sharpness_upper_bound,
-    ),
-    "small_scale_sharpness_bound": (
-        "bound on the sharpness that the flow from small weights ends at",
-        theory.small_scale_sharpness_bound,
-    ),
-    "critical_learning_rate": (
-        "learning rate above which no descent settles on a minimizer",
-        theory.critical_learning_rate,
+        lambda regression: float(regression.eigenvalues[-1]),
     ),
     "minimum_risk": (
         "smallest risk of a linear map",
-        lambda regression, depth: regression.minimum_risk,
+        lambda regression: regression.minimum_risk,
     ),
 }
 
@@ -310,11 +290,17 @@ def _padded(values: FloatArray, shape: tuple[int, ...]) -> FloatArray:
 
 
 def _add_bounds(variables: dict[Hashable, Any], parts: Sequence[BlockRuns]) -> None:
-    """Add what the theory says of every run's problem and depth."""
-    runs = [len(part) for part in parts]
-    for name, (long_name, bound) in _BOUNDS.items():
-        values = np.repeat([bound(p.block.regression, p.block.depth) for p in parts], runs)
-        variables[name] = ("run", values, {"long_name": long_name})
+    """Add what follows from every run's data, and what the theory says of them at its depth."""
+    runs, blocks = [len(part) for part in parts], [part.block for part in parts]
+    of_blocks = {
+        name: (long_name, [of_data(block.regression) for block in blocks])
+        for name, (long_name, of_data) in _OF_DATA.items()
+    } | {
+        name: (long_name, [bound(block.regression, block.depth) for block in blocks])
+        for name, (long_name, bound) in theory.BOUNDS.items()
+    }
+    for name, (long_name, values) in of_blocks.items():
+        variables[name] = ("run", np.repeat(values, runs), {"long_name": long_name})
 
 
 def _coordinates(

@@ -8,7 +8,7 @@ import numpy as np
 
 from deeplinear.experiments.figures.alignment import draw_bounds, flow_and_descent_of
 from deeplinear.experiments.figures.drawing import Drawing, Fault, descends
-from deeplinear.experiments.figures.style import band, legend, panels
+from deeplinear.experiments.figures.style import band, legend, panels, share_x
 from deeplinear.experiments.results.runs import Runs
 
 if TYPE_CHECKING:
@@ -57,10 +57,7 @@ def _draw(runs: Runs) -> Figure:
     axes[4].set_ylabel("sharpness\n$S(W)$")
     axes[4].set_yscale("log")
     handles += draw_bounds(axes[4], along)
-    for panel in axes[:-1]:
-        panel.sharex(axes[4])
-        panel.tick_params(labelbottom=False)
-    axes[4].set_xlabel(r"time, or $\eta$ times the step")
+    share_x(axes, r"time, or $\eta$ times the step")
     legend(figure, handles)
     return figure
 

@@ -9,7 +9,7 @@ import numpy as np
 from deeplinear._support.checks import FloatArray
 from deeplinear.experiments.figures.alignment import draw_bounds, flow_and_descent_of
 from deeplinear.experiments.figures.drawing import SOME_ENDS, Drawing
-from deeplinear.experiments.figures.style import bands, legend, panels
+from deeplinear.experiments.figures.style import bands, legend, panels, share_x
 from deeplinear.experiments.results.runs import Runs
 
 if TYPE_CHECKING:
@@ -38,10 +38,7 @@ def _draw(runs: Runs) -> Figure:
     axes[1].set(ylabel="alignment\n" + r"$|u_k \cdot v_{k+1}|$")
     axes[2].set(ylabel="sharpness\n$S(W)$", yscale="log")
     handles += draw_bounds(axes[2], ends)
-    for panel in axes[:-1]:
-        panel.sharex(axes[2])
-        panel.tick_params(labelbottom=False)
-    axes[2].set_xlabel("scale of the initial weights")
+    share_x(axes, "scale of the initial weights")
     legend(figure, handles)
     return figure
 

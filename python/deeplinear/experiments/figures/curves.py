@@ -14,6 +14,7 @@ from deeplinear.experiments.figures.style import (
     legend,
     panels,
     pens,
+    share_x,
 )
 from deeplinear.experiments.results.runs import Runs
 
@@ -24,7 +25,8 @@ __all__ = ["DRAWING"]
 
 
 def _draw(runs: Runs) -> Figure:
-    figure, (upper, lower) = panels(2, 1, 4.6)
+    figure, axes = panels(2, 1, 4.6)
+    upper, lower = axes
     handles: list[Any] = []
     for (rate, cell), pen in zip(runs.by("learning_rate"), pens(), strict=False):
         color = {"color": pen["color"]}
@@ -41,9 +43,7 @@ def _draw(runs: Runs) -> Figure:
     lower.set_ylabel(r"sharpness $S(W)$")
     upper.set_yscale("log")
     lower.set_yscale("log")
-    upper.sharex(lower)
-    upper.tick_params(labelbottom=False)
-    lower.set_xlabel("step")
+    share_x(axes, "step")
     legend(figure, handles, MEDIAN_BAND if several else None)
     return figure
 

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deeplinear.experiments.figures.by_scale import (
-    ScaleLine,
-    any_hollow,
-    at_end,
-    legend_of_lines,
-    lines,
-    new,
-)
+from deeplinear.experiments.figures import by_scale
 from deeplinear.experiments.figures.drawing import ENDS, Drawing
 from deeplinear.experiments.figures.style import MEDIAN_BAND, smallest_distance
 from deeplinear.experiments.results.runs import Runs
@@ -23,14 +16,14 @@ __all__ = ["DRAWING"]
 
 
 def _draw(runs: Runs) -> Figure:
-    figure, axes = new(r"squared distance $\|w - w^\star\|^2$ at the end")
+    figure, axes = by_scale.new(r"squared distance $\|w - w^\star\|^2$ at the end")
     axes.set_yscale("log")
-    summary = at_end("distance", smallest_distance(runs))
+    summary = by_scale.at_end("distance", smallest_distance(runs))
     handles = [
-        ScaleLine.of(cell, summary).draw(axes, pen, rf"$\eta = {rate:g}$")
-        for rate, cell, pen in lines(runs)
+        by_scale.ScaleLine.of(cell, summary).draw(axes, pen, rf"$\eta = {rate:g}$")
+        for rate, cell, pen in by_scale.lines(runs)
     ]
-    legend_of_lines(figure, handles, MEDIAN_BAND, hollow=any_hollow(runs))
+    by_scale.legend_of_lines(figure, handles, MEDIAN_BAND, hollow=by_scale.any_hollow(runs))
     return figure
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from deeplinear.experiments.figures.by_scale import ScaleLine, legend_of_lines, lines, new
+from deeplinear.experiments.figures import by_scale
 from deeplinear.experiments.figures.drawing import Drawing
 from deeplinear.experiments.results.runs import Runs
 from deeplinear.experiments.results.statistics import wilson_interval
@@ -20,14 +20,14 @@ def _share(cell: Runs) -> tuple[float, float, float]:
 
 
 def _draw(runs: Runs) -> Figure:
-    figure, axes = new("probability of divergence")
+    figure, axes = by_scale.new("probability of divergence")
     handles: list[Any] = []
-    for rate, cell, pen in lines(runs):
-        line = ScaleLine.of(cell, _share)
+    for rate, cell, pen in by_scale.lines(runs):
+        line = by_scale.ScaleLine.of(cell, _share)
         line.solid[:] = True
         handles.append(line.draw(axes, pen, rf"$\eta = {rate:g}$"))
     axes.set_ylim(-0.03, 1.03)
-    legend_of_lines(figure, handles, "Wilson's 95 % interval\nover runs", hollow=False)
+    by_scale.legend_of_lines(figure, handles, "Wilson's 95 % interval\nover runs", hollow=False)
     return figure
 
 

@@ -6,14 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deeplinear.experiments.figures.by_scale import (
-    ScaleLine,
-    any_hollow,
-    at_end,
-    legend_of_lines,
-    lines,
-    new,
-)
+from deeplinear.experiments.figures import by_scale
 from deeplinear.experiments.figures.drawing import ENDS, Drawing
 from deeplinear.experiments.figures.style import (
     GREY,
@@ -32,17 +25,17 @@ __all__ = ["DRAWING"]
 
 
 def _draw(runs: Runs) -> Figure:
-    figure, axes = new(r"sharpness $S(W)$")
+    figure, axes = by_scale.new(r"sharpness $S(W)$")
     axes.set_yscale("log")
     handles: list[Any] = []
-    for rate, cell, pen in lines(runs):
-        line = ScaleLine.of(cell, at_end("sharpness"))
+    for rate, cell, pen in by_scale.lines(runs):
+        line = by_scale.ScaleLine.of(cell, by_scale.at_end("sharpness"))
         handles.append(line.draw(axes, pen, rf"final, $\eta = {rate:g}$"))
         draw_edge(axes, rate, pen["color"])
     # Learning rates share their starts.
     starts = np.stack([runs.column("scale"), runs.seeds])
     _, first = np.unique(starts, axis=1, return_index=True)
-    start = ScaleLine.of(
+    start = by_scale.ScaleLine.of(
         runs.only(np.sort(first)), lambda cell: median_interval(cell.start("sharpness"))
     )
     start.draw_band(axes, GREY)
@@ -58,7 +51,7 @@ def _draw(runs: Runs) -> Figure:
             continue  # it holds for small Gaussian weights
         value = runs.first(name)
         handles.append(draw_bound(axes, value, f"{label} $= {value:.3g}${guide}", gaps))
-    legend_of_lines(figure, handles, MEDIAN_BAND, hollow=any_hollow(runs))
+    by_scale.legend_of_lines(figure, handles, MEDIAN_BAND, hollow=by_scale.any_hollow(runs))
     return figure
 
 

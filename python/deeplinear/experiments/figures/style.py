@@ -162,6 +162,14 @@ def panels(rows: int, columns: int, height: float) -> tuple[Figure, list[Axes]]:
     return figure, list(np.ravel(figure.subplots(rows, columns)))
 
 
+def share_x(axes: list[Axes], label: str) -> None:
+    """Give panels that stand above each other one axis, whose numbers stand below the last."""
+    for panel in axes[:-1]:
+        panel.sharex(axes[-1])
+        panel.tick_params(labelbottom=False)
+    axes[-1].set_xlabel(label)
+
+
 def band(
     axes: Axes, x: Iterable[float], samples: Iterable[FloatArray], label: str, **pen: Any
 ) -> Line2D:
