@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from deeplinear import _core
 from deeplinear._support.checks import describe, instance_of, non_negative, one_of, truth
@@ -20,10 +19,8 @@ __all__ = [
     "STATUS",
     "STATUS_NAMES",
     "Options",
-    "arrived",
     "check_dtype",
     "check_options",
-    "endings",
     "steps_between",
 ]
 
@@ -35,19 +32,6 @@ STATUS_NAMES = np.array(list(STATUS))
 
 ENGINES = ("auto", *sorted(_core.engines()))
 DTYPES = ("float64", "float32")
-
-
-def arrived(status: npt.NDArray[np.str_]) -> npt.NDArray[np.bool_]:
-    """Say of every run whether it came to an end of its own, and its last record is a number."""
-    return np.isin(status, ("completed", "converged"))
-
-
-def endings(status: npt.NDArray[np.str_]) -> str:
-    """Count the runs that diverged, and those that ended early in another way, if there are any."""
-    counts = {name: int((status == name).sum()) for name in STATUS}
-    others = (name for name in counts if name not in ("completed", "converged", "diverged"))
-    words = [f"{counts['diverged']:,} diverged"]
-    return ", ".join(words + [f"{counts[name]:,} {name}" for name in others if counts[name]])
 
 
 @dataclass(frozen=True)
