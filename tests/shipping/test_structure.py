@@ -236,9 +236,8 @@ LONGEST = 400
 MOST_FILES = 12
 TEXT = {".cpp", ".css", ".hpp", ".j2", ".json", ".md", ".py", ".pyi", ".toml", ".txt", ".yml", ""}
 FOLDERS = (".ci", ".github", "benchmarks", "cpp", "docs", "licenses", "python", "tests")
-#: Data, and texts of others
-NOT_OURS = {"tests/golden.json", "LICENSE", *(f"licenses/{name}" for name in (
-    "GPL-3.0.txt", "MPL-2.0.txt"))}  # fmt: skip
+#: Data, and a text of others
+NOT_OURS = ("tests/golden.json", "licenses/GPL-3.0.txt")
 
 
 def texts() -> Iterator[Path]:
