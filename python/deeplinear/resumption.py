@@ -17,7 +17,7 @@ from deeplinear._support.progress import Update, progress_bar
 from deeplinear.dynamics import Dynamics, GradientDescent, GradientFlow
 from deeplinear.landscape import Landscape
 from deeplinear.network import Network
-from deeplinear.options import Options, check_options, endings
+from deeplinear.options import Options, check_options
 from deeplinear.records import RECORDABLE, Record, Recorded
 from deeplinear.run_settings import RunSettings
 from deeplinear.schedule import Origin
@@ -118,9 +118,9 @@ def resume(
     )
     rows = np.flatnonzero(flat["status"].values == "completed")
     if len(rows) == 0:
-        raise ValueError(
-            f"dataset must hold a run that completed; got {endings(flat['status'].values)}."
-        )
+        names, counts = np.unique(flat["status"].values, return_counts=True)
+        got = ", ".join(f"{count} {name}" for name, count in zip(names, counts, strict=True))
+        raise ValueError(f"dataset must hold a run that completed; got {got}.")
     with progress_bar(progress, f"{len(rows)} runs") as update:
         try:
             further = _go_on(landscape, flat, rows, settings, options, update)
