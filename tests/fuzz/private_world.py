@@ -321,7 +321,9 @@ def outcome(self: Any) -> Any:
 
 def pickled(value: Any, protocol: Any) -> Any:
     """Pickle what is of the module."""
-    return pickle.dumps(value, protocol) if type(value).__name__ in CLASSES else None
+    if type(value).__name__ not in CLASSES or protocol not in range(pickle.HIGHEST_PROTOCOL + 1):
+        return None
+    return pickle.dumps(value, protocol)
 
 
 def train(**numbers: Any) -> Any:
