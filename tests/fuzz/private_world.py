@@ -33,6 +33,7 @@ PARTS: dict[str, dict[str, tuple[str, ...]]] = {
 }
 CLASSES = (*PARTS, "Outcome")
 FIELDS = ("status", "last_step", "out_of_range_layer", "records", "accuracy", "interrupted")
+FIELDS += ("states",)
 
 
 class Captured(Exception):
@@ -147,6 +148,7 @@ class World(public_entries.World):
         rule = {"momentum": np.zeros(3), "weight_decay": np.zeros(3), "nesterov": nesterov}
         if method == "euler":
             rule |= {"momentum": np.array([0.0, 0.5, 0.9]), "weight_decay": np.full(3, 0.1)}
+        rule |= {"done": np.zeros(3, np.int64), "states": None, "keep_states": True}
         return {"method": method, **sizes, "steps": np.array([7, 5, 7]), "every": 2.0} | rule
 
     def _Adaptive(self) -> dict[str, Any]:
@@ -299,7 +301,8 @@ def fixed_steps(method: str, step: Any, steps: int, every: float = 0.0) -> _core
     """Make steps of runs that have the same number of them."""
     none = np.zeros(len(step))
     counts = np.full(len(step), steps)
-    return _core.Fixed(method, step, step, counts, every, none, none, none.astype(bool))
+    rule = none, none, none.astype(bool)
+    return _core.Fixed(method, step, step, counts, every, *rule, None, None, False)
 
 
 # ---- Calls that are no function of the module --------------------------------------------------

@@ -97,7 +97,7 @@ def test_objects_without_init(call: str, name: str, kind: Any, setting: str) -> 
 
 
 def test_outcomes_without_init() -> None:
-    assert len(FIELDS) == 6
+    assert len(FIELDS) == 7
     for field in (*FIELDS, "engine"):
         with pytest.raises(TypeError, match="has not run"):
             getattr(_core.Outcome.__new__(_core.Outcome), field)
@@ -150,6 +150,9 @@ def test_pickles(name: str) -> None:
         ("Fixed", "weight_decay", CHANGES["nan"]),
         ("Fixed", "weight_decay", lambda decay: decay - 1),
         ("Fixed", "nesterov", np.ones_like),
+        ("Fixed", "done", lambda done: done - 1),
+        ("Fixed", "done", lambda done: done + 5),
+        ("Fixed", "states", [np.zeros(1)]),
         ("Adaptive", "method", "rk4"),
         ("Adaptive", "max_steps", np.zeros_like),
         ("Adaptive", "every", float("nan")),
