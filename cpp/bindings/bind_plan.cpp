@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <string>
 
 #include <pybind11/stl.h>
@@ -7,6 +8,7 @@
 #include "arrays.hpp"
 #include "bindings.hpp"
 #include "objects.hpp"
+#include "rules/table.hpp"
 #include "run/plan.hpp"
 #include "tables.hpp"
 
@@ -42,44 +44,41 @@ py::ssize_t length(const Array<T>& array, const char* name) {
   return runs;
 }
 
-std::vector<RuleSettings> rules(const Array<double>& momentum, const Array<double>& weight_decay,
-                                const Array<bool>& nesterov, py::ssize_t runs) {
-  std::vector<RuleSettings> all(runs);
-  const auto momenta = to_vector(momentum, "momentum", runs);
-  const auto decays = to_vector(weight_decay, "weight_decay", runs);
-  const auto shifted = to_vector(nesterov, "nesterov", runs);
-  for (py::ssize_t i = 0; i < runs; ++i) {
-    require(momenta[i] >= 0 && momenta[i] < 1, "momentum", "is not from 0 to below 1");
-    require_non_negative(decays[i], "weight_decay");
-    require(!shifted[i] || momenta[i] > 0, "nesterov", "is true without momentum");
-    all[i] = {momenta[i], decays[i], shifted[i]};
+// The numbers of the rules, by name, one per run
+RuleSettings::Columns to_rules(const std::map<std::string, Array<double>>& rules,
+                               py::ssize_t runs) {
+  RuleSettings::Columns columns;
+  for (const auto& [name, array] : rules) {
+    auto& column = columns[name] = to_vector(array, name.c_str(), runs);
+    for (const double number : column) require_non_negative(number, name.c_str());
   }
-  return all;
+  for (std::int64_t run = 0; run < runs; ++run) {
+    require(rule_of({columns, run}) >= 0, "rules", "have numbers that no rule reads");
+  }
+  return columns;
 }
 
 Fixed make_fixed(const std::string& method, const Array<double>& step,
                  const Array<double>& last_step, const Array<std::int64_t>& steps, double every,
-                 const Array<double>& momentum, const Array<double>& weight_decay,
-                 const Array<bool>& nesterov, const std::optional<Array<std::int64_t>>& done,
+                 const std::map<std::string, Array<double>>& rules,
+                 const std::optional<Array<std::int64_t>>& done,
                  const std::optional<std::vector<Array<double>>>& states, bool keep_states) {
   const py::ssize_t runs = length(step, "step");
   require_non_negative(every, "every");
   require(every < 0x1p62 && every == std::floor(every), "every", "is not whole");
-  auto settings = rules(momentum, weight_decay, nesterov, runs);
-  const auto is_plain = [](const RuleSettings& rule) {
-    return rule.kind() == RuleSettings::descent;
-  };
-  const bool plain = std::all_of(settings.begin(), settings.end(), is_plain);
-  require(plain || method == "euler", "method", "takes no momentum");
   Fixed fixed{.method = method_of(method, false),
               .step = positive_numbers(step, "step", runs),
               .last_step = positive_numbers(last_step, "last_step", runs),
               .steps = counts(steps, "steps", runs),
               .every = std::int64_t(every),
-              .rules = plain ? std::vector<RuleSettings>() : std::move(settings),
+              .rules = to_rules(rules, runs),
               .done = {},
               .states = {},
               .keep_states = keep_states};
+  for (std::int64_t run = 0; run < runs; ++run) {
+    require(fixed.method->tableau->stages == 1 || rule_of(fixed.rule(run)) == 0, "method",
+            "takes no rule");
+  }
   if (done) fixed.done = to_vector(*done, "done", runs);
   for (std::size_t i = 0; i < fixed.done.size(); ++i) {
     require(fixed.done[i] >= 0 && fixed.done[i] < fixed.steps[i], "done",
@@ -128,9 +127,8 @@ void register_plan(py::module_& module) {
   py::class_<Fixed> fixed(module, "Fixed", Local());
   fixed.def(py::init(&make_fixed), py::arg("method"), py::arg("step").noconvert(),
             py::arg("last_step").noconvert(), py::arg("steps").noconvert(), py::arg("every"),
-            py::arg("momentum").noconvert(), py::arg("weight_decay").noconvert(),
-            py::arg("nesterov").noconvert(), py::arg("done").noconvert(),
-            py::arg("states"), py::arg("keep_states"));
+            py::arg("rules").noconvert(), py::arg("done").noconvert(), py::arg("states"),
+            py::arg("keep_states"));
   py::class_<Adaptive> adaptive(module, "Adaptive", Local());
   adaptive.def(py::init(&make_adaptive), py::arg("method"), py::arg("time"), py::arg("every"),
                py::arg("first_step").noconvert(), py::arg("rtol").noconvert(),

@@ -1,8 +1,12 @@
+#include <set>
+#include <string>
+
 #include <pybind11/stl.h>
 
 #include "bindings.hpp"
 #include "objects.hpp"
 #include "observe/observable.hpp"
+#include "rules/table.hpp"
 #include "run/engine.hpp"
 #include "tables.hpp"
 
@@ -49,6 +53,13 @@ void register_tables(py::module_& module) {
   module.def("statuses", [] { return meanings(statuses); });
   module.def("methods", [] { return meanings(methods); });
   module.def("engines", [] { return meanings(engines()); });
+  module.def("rule_numbers", [] {
+    std::set<std::string> names;
+    for_each_rule([&](auto rule) {
+      for (const auto name : decltype(rule)::One::numbers) names.insert(std::string(name));
+    });
+    return names;
+  });
   module.def("activations", &list_of<Activations>);
   module.def("losses", &list_of<Losses>);
   module.def("observables", &bind_observables);

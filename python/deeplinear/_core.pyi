@@ -1,4 +1,4 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, TypedDict
 
 import numpy as np
@@ -100,6 +100,7 @@ def spectral_density(
 def statuses() -> dict[str, str]: ...
 def methods() -> dict[str, str]: ...
 def engines() -> dict[str, str]: ...
+def rule_numbers() -> set[str]: ...
 def activations() -> list[str]: ...
 def losses() -> list[str]: ...
 def observables() -> dict[str, tuple[str, tuple[str, ...], bool]]: ...
@@ -114,9 +115,7 @@ class Fixed:
         last_step: _Float64,
         steps: _Int64,
         every: float,
-        momentum: _Float64,
-        weight_decay: _Float64,
-        nesterov: npt.NDArray[np.bool_],
+        rules: Mapping[str, _Float64],
         done: _Int64 | None,
         states: Sequence[_Float64] | None,
         keep_states: bool,

@@ -15,6 +15,9 @@ from deeplinear.dynamics import Dynamics
 
 __all__ = ["RunSettings"]
 
+#: Fields that say what a gradient does to the weights.
+_RULE_NUMBERS = _core.rule_numbers()
+
 
 @dataclass(frozen=True)
 class RunSettings:
@@ -104,19 +107,12 @@ class RunSettings:
     ) -> _core.Fixed | _core.Adaptive:
         """Write them as the core's steps, beside what the schedule says."""
         if not self.adaptive:
-            rule = (self.column("momentum"), self.column("weight_decay"))
-            nesterov = self.column("nesterov").astype(bool)
-            return _core.Fixed(
-                self.method,
-                self.step,
-                last_step,
-                steps,
-                every,
-                *rule,
-                nesterov,
-                done,
-                states,
-                keep_states,
-            )
+            rules = {
+                name: values.astype(np.float64)
+                for name, values in self.columns.items()
+                if name in _RULE_NUMBERS
+            }
+            sizes = (self.step, last_step, steps, every)
+            return _core.Fixed(self.method, *sizes, rules, done, states, keep_states)
         rest = (self.columns[name] for name in ("rtol", "atol", "max_steps"))
         return _core.Adaptive(self.method, horizon, every, self.step, *rest)

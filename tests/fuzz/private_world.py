@@ -144,12 +144,11 @@ class World(public_entries.World):
     def _Fixed(self) -> dict[str, Any]:
         method = random.Random(self.setting["seed"]).choice(("euler", "rk4"))
         sizes = {"step": np.full(3, 0.01), "last_step": np.full(3, 0.02)}
-        nesterov = np.array([False, method == "euler", False])
-        rule = {"momentum": np.zeros(3), "weight_decay": np.zeros(3), "nesterov": nesterov}
-        if method == "euler":
-            rule |= {"momentum": np.array([0.0, 0.5, 0.9]), "weight_decay": np.full(3, 0.1)}
-        rule |= {"done": np.zeros(3, np.int64), "states": None, "keep_states": True}
-        return {"method": method, **sizes, "steps": np.array([7, 5, 7]), "every": 2.0} | rule
+        rules = {"momentum": np.array([0.0, 0.5, 0.9]), "weight_decay": np.full(3, 0.1)}
+        rules |= {"nesterov": np.array([0.0, 1.0, 0.0])}
+        rest = {"done": np.zeros(3, np.int64), "states": None, "keep_states": True}
+        rest |= {"rules": rules if method == "euler" else {}}
+        return {"method": method, **sizes, "steps": np.array([7, 5, 7]), "every": 2.0} | rest
 
     def _Adaptive(self) -> dict[str, Any]:
         tolerances = {"rtol": np.full(3, 1e-6), "atol": np.full(3, 1e-9)}
@@ -299,10 +298,8 @@ OTHER = {
 
 def fixed_steps(method: str, step: Any, steps: int, every: float = 0.0) -> _core.Fixed:
     """Make steps of runs that have the same number of them."""
-    none = np.zeros(len(step))
     counts = np.full(len(step), steps)
-    rule = none, none, none.astype(bool)
-    return _core.Fixed(method, step, step, counts, every, *rule, None, None, False)
+    return _core.Fixed(method, step, step, counts, every, {}, None, None, False)
 
 
 # ---- Calls that are no function of the module --------------------------------------------------

@@ -144,12 +144,7 @@ def test_pickles(name: str) -> None:
         ("Fixed", "every", 1.5),
         ("Fixed", "method", "dopri5"),
         ("Fixed", "method", "no"),
-        ("Fixed", "momentum", np.ones_like),
-        ("Fixed", "momentum", CHANGES["nan"]),
-        ("Fixed", "momentum", lambda momentum: momentum - 1),
-        ("Fixed", "weight_decay", CHANGES["nan"]),
-        ("Fixed", "weight_decay", lambda decay: decay - 1),
-        ("Fixed", "nesterov", np.ones_like),
+        ("Fixed", "rules", {"speed": np.ones(3)}),
         ("Fixed", "done", lambda done: done - 1),
         ("Fixed", "done", lambda done: done + 5),
         ("Fixed", "states", [np.zeros(1)]),
@@ -320,3 +315,14 @@ def test_progress_functions_may_call_the_core() -> None:
     with pytest.raises(KeyError, match="enough"):
         _core.simulate(**world.arguments("simulate") | more)
     assert np.isfinite(inside).all()
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -0.5])
+@pytest.mark.parametrize("name", ["momentum", "nesterov", "weight_decay"])
+def test_numbers_of_rules(name: str, wrong: float) -> None:
+    one = np.ones(1)
+    arguments = ("euler", one, one, np.ones(1, np.int64), 0.0)
+    with pytest.raises(ValueError, match=f"^{name} is not zero or above"):
+        _core.Fixed(*arguments, {name: wrong * one}, None, None, False)
+    with pytest.raises(ValueError, match="method takes no rule"):
+        _core.Fixed("rk4", *arguments[1:], {name: one}, None, None, False)

@@ -228,14 +228,13 @@ def test_the_core_guards_its_own_buffers(change: dict[str, Any], message: str) -
     setting = {"runs": 1, "every": 100.0, "slots": 31, "steps": 2900} | change
     step = np.full(setting["runs"], 0.01)
     steps = np.full(setting["runs"], setting["steps"], np.int64)
-    rule = 0 * step, 0 * step, step == 0
     weights = np.full((setting["runs"], PROBLEM.landscape.network.parameters), 0.1)
     with pytest.raises(ValueError, match=message):
         _core.simulate(
             PROBLEM.landscape._problem,
             weights,
             _core.Plan(
-                _core.Fixed("euler", step, step, steps, setting["every"], *rule, None, None, False),
+                _core.Fixed("euler", step, step, steps, setting["every"], {}, None, None, False),
                 0.0,
                 1,
             ),

@@ -33,8 +33,7 @@ from deeplinear import _core
 landscape = dl.Landscape(dl.Network((3, 4, 1)), dl.gaussian_regression(n=9, d=3))
 weights = dl.init.Gaussian(0.5).sample(landscape.network, 0)
 one = np.ones(1)
-rule = 0 * one, 0 * one, one == 0, None, None, False
-fixed = _core.Fixed("euler", one, one, np.ones(1, np.int64), 0.0, *rule)
+fixed = _core.Fixed("euler", one, one, np.ones(1, np.int64), 0.0, {}, None, None, False)
 plan = _core.Plan(fixed, 0.0, 1)
 for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
     for inner in (landscape.sharpness(weights), landscape.sharpness(weights)._direction):

@@ -1,6 +1,8 @@
 // Gradient descent: W <- W - h K.
 #pragma once
 
+#include <array>
+
 #include "model/layout.hpp"
 #include "rules/rule.hpp"
 #include "simd/pack.hpp"
@@ -12,6 +14,7 @@ class Descent {
  public:
   using P = P_;
   using Scalar = typename P::Scalar;
+  static constexpr std::array<std::string_view, 0> numbers{};
   static constexpr int arrays = 0;
   struct Guard {};
 

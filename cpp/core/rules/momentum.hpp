@@ -13,6 +13,8 @@
 // weight decay, which takes three operations a weight for five.
 #pragma once
 
+#include <array>
+
 #include "model/layout.hpp"
 #include "rules/rule.hpp"
 #include "simd/aligned_array.hpp"
@@ -26,6 +28,13 @@ class MomentumOf {
  public:
   using P = P_;
   using Scalar = typename P::Scalar;
+  static constexpr auto numbers = [] {
+    if constexpr (General) {
+      return std::array<std::string_view, 3>{"momentum", "nesterov", "weight_decay"};
+    } else {
+      return std::array<std::string_view, 1>{"momentum"};
+    }
+  }();
   static constexpr int arrays = 1;
   // Where a gradient is zero M shrinks to numbers below the smallest normal one, which are slow.
   using Guard = FlushToZero;
@@ -33,9 +42,9 @@ class MomentumOf {
   explicit MomentumOf(const Layout& net) : M_(net.parameters, zero<P>()) {}
 
   void start(int lane, const RuleSettings& settings, const Scalar* from) {
-    momentum_.set_lane(lane, Scalar(settings.momentum));
-    decay_.set_lane(lane, Scalar(settings.weight_decay));
-    shift_.set_lane(lane, Scalar(settings.nesterov ? settings.momentum : 0));
+    momentum_.set_lane(lane, Scalar(settings["momentum"]));
+    decay_.set_lane(lane, Scalar(settings["weight_decay"]));
+    shift_.set_lane(lane, Scalar(settings["nesterov"] != 0 ? settings["momentum"] : 0));
     for (P& m : M_) m.set_lane(lane, from ? *from++ : Scalar(0));
   }
   void store(int lane, Scalar* to) const {
@@ -87,11 +96,14 @@ static_assert(Rule<HeavyBall<Pack<double, 1>>> && Rule<Momentum<Pack<double, 1>>
 struct TwoSteps {
   double delta, decay, a, b;  // decay: h d
 
-  TwoSteps(const RuleSettings& of, double h)
-      : delta(of.nesterov ? of.momentum * (1 - h * of.weight_decay) : of.momentum),
-        decay(h * of.weight_decay),
-        a(of.nesterov ? 1 + of.momentum : 1),
-        b(of.nesterov ? -of.momentum : 0) {}
+  TwoSteps(const RuleSettings& settings, double h) {
+    const double momentum = settings["momentum"];
+    const bool nesterov = settings["nesterov"] != 0;
+    decay = h * settings["weight_decay"];
+    delta = nesterov ? momentum * (1 - decay) : momentum;
+    a = nesterov ? 1 + momentum : 1;
+    b = nesterov ? -momentum : 0;
+  }
 };
 
 }  // namespace deeplinear

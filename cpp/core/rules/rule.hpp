@@ -5,28 +5,51 @@
 // it has been formed.
 #pragma once
 
+#include <algorithm>
 #include <concepts>
 #include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "model/layout.hpp"
 #include "scheme/tableau.hpp"
 
 namespace deeplinear {
 
-// What a rule is told of a run, beside the size of the step
-struct RuleSettings {
-  double momentum = 0, weight_decay = 0;
-  bool nesterov = false;
+// What a rule is told of a run, beside the size of the step: numbers by their names, zero where
+// nothing is said
+class RuleSettings {
+ public:
+  using Columns = std::map<std::string, std::vector<double>, std::less<>>;  // (runs,) each
 
-  // Which rule it takes depends on a run's own numbers alone: its bits don't change with the runs
-  // beside it.
-  enum Kind { descent, heavy_ball, general };
-  Kind kind() const {
-    if (nesterov || weight_decay != 0) return general;
-    return momentum != 0 ? heavy_ball : descent;
+  RuleSettings() = default;
+  RuleSettings(const Columns& columns, std::int64_t run) : columns_(&columns), run_(run) {}
+
+  double operator[](std::string_view name) const {
+    if (!columns_) return 0;
+    const auto found = columns_->find(name);
+    return found == columns_->end() ? 0 : found->second[std::size_t(run_)];
   }
+
+  // Whether no other number than these is set
+  template <class Names>
+  bool has_only(const Names& names) const {
+    if (!columns_) return true;
+    return std::all_of(columns_->begin(), columns_->end(), [&](const auto& column) {
+      const auto known = std::find(names.begin(), names.end(), std::string_view(column.first));
+      return known != names.end() || column.second[std::size_t(run_)] == 0;
+    });
+  }
+
+ private:
+  const Columns* columns_ = nullptr;
+  std::int64_t run_ = 0;
 };
 
+// numbers      the names of the settings that it reads
 // arrays       how many numbers per weight a run keeps from one step to the next
 // start        gives the lane to a run; `from` are the numbers that it kept, null at its start
 // store        `to` = the numbers that the run of the lane keeps
@@ -36,6 +59,7 @@ template <class R>
 concept Rule = requires(R& rule, const R& kept, typename R::P* W, typename R::P x, int lane,
                         const RuleSettings& settings, const typename R::P::Scalar* from,
                         typename R::P::Scalar* to) {
+  { R::numbers.size() } -> std::convertible_to<std::size_t>;
   { R::arrays } -> std::convertible_to<int>;
   rule.start(lane, settings, from);
   kept.store(lane, to);

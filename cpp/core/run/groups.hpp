@@ -4,16 +4,17 @@
 #include <atomic>
 #include <chrono>
 #include <mutex>
+#include <stdexcept>
 #include <thread>
+#include <type_traits>
 
 #include "lanes/chain_stages.hpp"
 #include "lanes/sample_stages.hpp"
-#include "rules/momentum.hpp"
+#include "rules/table.hpp"
 #include "run/adaptive_steps.hpp"
 #include "run/fixed_steps.hpp"
 #include "threads/teams.hpp"
-#include "wide/momentum.hpp"
-#include "wide/stages.hpp"
+#include "wide/rules.hpp"
 
 namespace deeplinear {
 
@@ -69,7 +70,7 @@ void run_groups(Runs<Scalar>& runs, int useful) {
   });
 }
 
-// Calls run(kind, runs) for the runs of each kind of rule, where there are any.
+// Calls run(RuleTag<R>, runs) for the runs of each rule, where there are any.
 template <class Scalar, class Run>
 Outcome by_rule(const Problem& problem, const Plan& plan, Scalar* weights, const Records& records,
                 Stop& stop, Run run) {
@@ -79,14 +80,16 @@ Outcome by_rule(const Problem& problem, const Plan& plan, Scalar* weights, const
   runs.outcome.out_of_range.assign(plan.runs, 0);
   runs.outcome.accuracies.resize(records.list.size());
   runs.outcome.states.resize(plan.runs);
-  for (const auto kind : {RuleSettings::descent, RuleSettings::heavy_ball, RuleSettings::general}) {
-    const auto* fixed = std::get_if<Fixed>(&plan.steps);
+  const auto* fixed = std::get_if<Fixed>(&plan.steps);
+  int place = 0;
+  for_each_rule([&](auto rule) {
     runs.list.clear();
     for (std::int64_t i = 0; i < plan.runs; ++i) {
-      if ((fixed ? fixed->rule(i).kind() : RuleSettings::descent) == kind) runs.list.push_back(i);
+      if ((fixed ? rule_of(fixed->rule(i)) : 0) == place) runs.list.push_back(i);
     }
-    if (runs.count() > 0 && !stop.requested()) run(kind, runs);
-  }
+    ++place;
+    if (runs.count() > 0 && !stop.requested()) run(rule, runs);
+  });
   runs.outcome.interrupted = stop.requested();
   return std::move(runs.outcome);
 }
@@ -122,24 +125,31 @@ template <class Scalar>
 Outcome run_wide(const Problem& problem, const Plan& plan, Scalar* weights, const Records& records,
                  Stop& stop) {
   const int useful = WideChain<Scalar>::most_useful_threads(problem.net);
-  return by_rule(problem, plan, weights, records, stop, [&](auto kind, Runs<Scalar>& runs) {
-    if (kind != RuleSettings::descent) {
-      run_groups<FixedSteps<WideMomentum<Scalar>>>(runs, useful);
-    } else if (plan.adaptive()) {
-      run_groups<AdaptiveSteps<WideStages<Scalar>>>(runs, useful);
+  const auto run = [&]<template <class> class R>(RuleTag<R>, Runs<Scalar>& runs) {
+    using Stages = typename WideStagesOf<R<Pack<Scalar, 1>>>::type;
+    if constexpr (std::is_void_v<Stages>) {
+      throw std::invalid_argument("engine wide has no steps of this rule");
     } else {
-      run_groups<FixedSteps<WideStages<Scalar>>>(runs, useful);
+      if constexpr (R<Pack<Scalar, 1>>::arrays == 0) {
+        if (plan.adaptive()) return run_groups<AdaptiveSteps<Stages>>(runs, useful);
+      }
+      run_groups<FixedSteps<Stages>>(runs, useful);
     }
-  });
+  };
+  return by_rule(problem, plan, weights, records, stop, run);
 }
 
 template <class Scalar>
 std::ptrdiff_t wide_state_size(const Problem& problem, const Fixed& plan, std::int64_t run,
                                std::int64_t steps) {
-  const Tableau& tableau = *plan.method->tableau;
-  return plan.rule(run).kind() == RuleSettings::descent
-             ? WideStages<Scalar>::state_size(problem.net, tableau, steps)
-             : WideMomentum<Scalar>::state_size(problem.net, tableau, steps);
+  std::ptrdiff_t size = 0;
+  with_rule(plan.rule(run), [&]<template <class> class R>(RuleTag<R>) {
+    using Stages = typename WideStagesOf<R<Pack<Scalar, 1>>>::type;
+    if constexpr (!std::is_void_v<Stages>) {
+      size = Stages::state_size(problem.net, *plan.method->tableau, steps);
+    }
+  });
+  return size;
 }
 
 // As many lanes as are fast for the runs; M of a rule makes two registers of them too large.
@@ -180,20 +190,20 @@ void run_lanes_of(Runs<Scalar>& runs) {
 template <class Scalar>
 Outcome run_lanes(const Problem& problem, const Plan& plan, Scalar* weights, const Records& records,
                   Stop& stop) {
-  return by_rule(problem, plan, weights, records, stop, [&](auto kind, Runs<Scalar>& runs) {
-    if (kind == RuleSettings::descent) return run_lanes_of<Descent>(runs);
-    if (kind == RuleSettings::heavy_ball) return run_lanes_of<HeavyBall>(runs);
-    run_lanes_of<Momentum>(runs);
-  });
+  const auto run = []<template <class> class R>(RuleTag<R>, Runs<Scalar>& runs) {
+    run_lanes_of<R>(runs);
+  };
+  return by_rule(problem, plan, weights, records, stop, run);
 }
 
 inline std::ptrdiff_t lanes_state_size(const Problem& problem, const Fixed& plan, std::int64_t run,
                                        std::int64_t steps) {
-  const Tableau& tableau = *plan.method->tableau;
-  using P = Pack<double, 1>;
-  return plan.rule(run).kind() == RuleSettings::descent
-             ? ChainStages<P, Descent<P>>::state_size(problem.net, tableau, steps)
-             : ChainStages<P, Momentum<P>>::state_size(problem.net, tableau, steps);
+  std::ptrdiff_t size = 0;
+  with_rule(plan.rule(run), [&]<template <class> class R>(RuleTag<R>) {
+    using P = Pack<double, 1>;
+    size = ChainStages<P, R<P>>::state_size(problem.net, *plan.method->tableau, steps);
+  });
+  return size;
 }
 
 extern template Outcome run_wide<float>(const Problem&, const Plan&, float*, const Records&, Stop&);

@@ -19,7 +19,7 @@ struct Fixed {
   std::vector<double> last_step;    // size of the last of them
   std::vector<std::int64_t> steps;  // how many in all
   std::int64_t every = 0;           // steps between two records, 0: start and end only
-  std::vector<RuleSettings> rules;  // empty: plain descent
+  RuleSettings::Columns rules;      // numbers of the rule, by name; empty: plain descent
 
   // Of runs that go on: the steps that they have taken, and what they kept beside their weights
   // (Stages::state_size numbers, none where that is 0). Empty: all runs start.
@@ -28,7 +28,7 @@ struct Fixed {
   bool keep_states = false;  // whether runs keep it at their end
 
   std::int64_t done_by(std::int64_t run) const { return done.empty() ? 0 : done[run]; }
-  RuleSettings rule(std::int64_t run) const { return rules.empty() ? RuleSettings{} : rules[run]; }
+  RuleSettings rule(std::int64_t run) const { return {rules, run}; }
 };
 
 // Steps of a size that an error estimate decides

@@ -91,6 +91,8 @@ class Ensemble {
 
   void finish(int i, Status status) {
     Lane& lane = lanes_[i];
+    // A record of the run may have been cut short.
+    if (stop_.requested() && recorder_.wants_weights()) status = Status::unfinished;
     lane_weights_.store(stages_, i, weights_of(lane.run));
     outcome_.status[lane.run] = status;
     outcome_.last_step[lane.run] = lane.steps;
