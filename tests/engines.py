@@ -216,33 +216,55 @@ class Method:
     """A way to go on in steps of one size."""
 
     name: str
-    stages: int  # gradients of a step
-    order: int
+    stages: int = 1  # gradients of a step
+    order: int = 1
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
 
     @property
-    def reference(self) -> str:
-        """The method of `Objective.integrate` that it is."""
-        return "euler" if self.name == "descent" else self.name
+    def descends(self) -> bool:
+        return self.name not in FLOWS
 
     @property
     def axis(self) -> str:
-        return "step" if self.name == "descent" else "time"
+        return "step" if self.descends else "time"
+
+    @property
+    def rule(self) -> dict[str, Any]:
+        """What descent takes beside the learning rate."""
+        names = ("momentum", "nesterov", "weight_decay")
+        return {name: getattr(self, name) for name in names}
+
+    def rate(self, step: float) -> float:
+        """The learning rate that goes as far, in the long run, as plain descent with `step`."""
+        return step * (1 - self.momentum)
 
     def dynamics(self, step: float) -> Any:
-        if self.name == "descent":
-            return dl.GradientDescent(step)
+        if self.descends:
+            return dl.GradientDescent(self.rate(step), **self.rule)
         return dl.GradientFlow(self.name, step=step)
 
     def length(self, step: float, steps: int) -> dict[str, Any]:
-        return {"steps": steps} if self.name == "descent" else {"time": steps * step}
+        return {"steps": steps} if self.descends else {"time": steps * step}
+
+    def states(self, problem: Problem, weights: list[Array], step: float, steps: int) -> Array:
+        """By the reference, after 0 .. steps steps, (steps + 1, P)."""
+        if self.descends:
+            return problem.objective.descent(weights, self.rate(step), steps, **self.rule)
+        return problem.objective.integrate(weights, [step] * steps, self.name)
 
     def __str__(self) -> str:
         return self.name
 
 
-FIXED = (Method("descent", 1, 1), Method("euler", 1, 1), Method("rk4", 4, 4))
-FIXED_FLOWS = FIXED[1:]
 FLOWS = tuple(_core.methods())
+DESCENT = Method("descent")
+MOMENTUM = Method("momentum", momentum=0.5, weight_decay=0.1)
+NESTEROV = Method("nesterov", momentum=0.5, nesterov=True)
+EULER, RK4 = Method("euler"), Method("rk4", stages=4, order=4)
+FIXED = (DESCENT, MOMENTUM, NESTEROV, EULER, RK4)
+FIXED_FLOWS = tuple(method for method in FIXED if not method.descends)
 assert {method.name for method in FIXED_FLOWS} == set(FLOWS) - {"dopri5"}
 
 

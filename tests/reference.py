@@ -89,9 +89,33 @@ class Objective:
             states.append(stepper(self.descent_direction, states[-1], self.dtype(step)))
         return np.stack(states)
 
+    def descent(
+        self,
+        weights: Weights,
+        learning_rate: float,
+        steps: int,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+    ) -> Array:
+        """The weights W after 0..steps steps, (steps + 1, P), as a recursion without M.
+
+        W' = W - eta g + m (W - W_before) is the heavy ball. Nesterov's is the same for the shifted
+        Z = W + eta m M, at which no gradient is taken: W' = Z' - eta m M', Z' - Z = -eta M'.
+        """
+        eta, m, decay = self.dtype(learning_rate), self.dtype(momentum), self.dtype(weight_decay)
+        states = [self.flatten(weights)]
+        Z = before = states[0]
+        for _ in range(steps):
+            W = states[-1]
+            g = decay * W - self.descent_direction(W)
+            Z, before = Z - eta * g + m * (Z - before), Z
+            states.append(Z + m * (Z - before) if nesterov else Z)
+        return np.stack(states)
+
     def gradient_descent(self, weights: Weights, learning_rate: float, steps: int) -> Array:
         """The weights after 0..steps steps, (steps + 1, P)."""
-        return self.integrate(weights, [learning_rate] * steps, "euler")
+        return self.descent(weights, learning_rate, steps)
 
     def flow(self, weights: Weights, times: Sequence[float]) -> Array:
         """The gradient flow at `times` (which begin at 0), (len(times), P), to about 1e-12."""

@@ -36,7 +36,11 @@ pytestmark = pytest.mark.core
 
 Array = NDArray[Any]
 
-METHODS = ("descent", *FLOWS)
+RULES: dict[str, dict[str, Any]] = {
+    "descent": {},
+    "momentum": {"momentum": 0.5, "nesterov": True},
+}
+METHODS = (*RULES, *FLOWS)
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,8 @@ class Kind:
 
     def simulate(self, engine: str, method: str, weights: Any, **options: Any) -> xr.Dataset:
         dynamics: Any
-        if method == "descent":
-            dynamics = dl.GradientDescent(0.1)
+        if method in RULES:
+            dynamics = dl.GradientDescent(0.1, **RULES[method])
             arguments: dict[str, Any] = {"steps": self.steps, "every": 10}
         elif method == "dopri5":
             dynamics = dl.GradientFlow(method, rtol=1e-5, atol=1e-7)
@@ -197,7 +201,7 @@ def test_recording_is_only_looking(engine: str, kind: Kind, method: str) -> None
         assert_same_bits(full, kind.simulate(engine, method, weights, record=record), record)
 
     # What needs no iteration is the same to the bit however often it is recorded.
-    dim = "step" if method == "descent" else "time"
+    dim = "step" if method in RULES else "time"
     for every in (0.125, 1.0, None) if method == "dopri5" else (2, 20, None):
         other = kind.simulate(engine, method, weights, every=every)
         assert_same_bits(full, other)

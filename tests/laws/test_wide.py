@@ -20,7 +20,7 @@ pytestmark = pytest.mark.core
 
 Array = NDArray[Any]
 
-STAGES = {method.name: method.stages for method in FIXED}
+STAGES = {method.name: method.stages for method in FIXED if not method.momentum}
 STEPS = 11  # odd, and no multiple of the steps that are written at once: 1, 2 or 4
 
 # Widths below, at and above a register, a slab of 32 rows and the widths from which a write is of
