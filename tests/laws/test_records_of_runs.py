@@ -14,9 +14,12 @@ from numpy.typing import NDArray
 import deeplinear as dl
 from deeplinear import _core
 from engines import (
+    DESCENT,
     DTYPES,
     EPSILON,
     MODELS,
+    MOMENTUM,
+    RK4,
     Case,
     Method,
     Model,
@@ -63,7 +66,7 @@ def size_of(name: str, at: At) -> float:
     return max(1.0, *norms) ** 2 * max(1.0, float(np.mean(at.problem.y**2)))
 
 
-@over_methods()
+@over_methods((DESCENT, MOMENTUM, RK4))
 @over(cases(SMALL))
 def test_records_are_of_the_weights_at_their_step(case: Case, method: Method) -> None:
     """Records at a step are those of the weights of a run cut there, up to 8 of them.

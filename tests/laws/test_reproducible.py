@@ -41,6 +41,8 @@ RULES: dict[str, dict[str, Any]] = {
     "momentum": {"momentum": 0.5, "nesterov": True},
 }
 METHODS = (*RULES, *FLOWS)
+# Records that take longer than the steps; the other laws have them.
+LONG = ("gauss_newton", "layer_sharpness", "singular_values", "eigenvalues")
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,7 @@ def test_any_order(engine: str, kind: Kind, method: str) -> None:
     [
         (name, kind, dtype)
         for kind in KINDS
+        if kind.name not in ("readout", "few samples")
         for name in engines_of(kind.problem)
         for dtype in DTYPES[: 2 if kind in (PLAIN, *SMOOTH) else 1]
     ],
@@ -165,15 +168,17 @@ def test_any_split(engine: str, kind: Kind, method: str, dtype: str) -> None:
     """Parts of any size, down to one by one, and a run among copies of another."""
     count = 33 if kind is PLAIN else 21
     weights = kind.weights(method, count)
-    whole = kind.simulate(engine, method, weights, dtype=dtype)
+    record = tuple(name for name in kind.record if name not in LONG)
+    options: dict[str, Any] = {"dtype": dtype, "record": record}
+    whole = kind.simulate(engine, method, weights, **options)
     for size in (1, 5, 16):
         for start in range(0, count, size):
             part = slice(start, min(start + size, count))
-            split = kind.simulate(engine, method, some_runs(weights, part), dtype=dtype)
-            assert_same_bits(whole.isel(run=part), split, kind.record)
+            split = kind.simulate(engine, method, some_runs(weights, part), **options)
+            assert_same_bits(whole.isel(run=part), split, record)
     places = [4] * 9 + [20] + [4] * 9
-    repeated = kind.simulate(engine, method, some_runs(weights, places), dtype=dtype)
-    assert_same_bits(whole.isel(run=places), repeated, kind.record)
+    repeated = kind.simulate(engine, method, some_runs(weights, places), **options)
+    assert_same_bits(whole.isel(run=places), repeated, record)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
