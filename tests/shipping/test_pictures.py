@@ -1,4 +1,4 @@
-"""The pictures of README.md show what the package draws."""
+"""The pictures of the README and the guide show what the package draws."""
 
 import copy
 import importlib.util
