@@ -17,7 +17,10 @@ def test_defaults() -> None:
     assert flow.max_steps == 10_000_000
     names = ["method", "step", "rtol", "atol", "max_steps"]
     assert [field.name for field in fields(GradientFlow)] == names
-    assert [field.name for field in fields(GradientDescent)] == ["learning_rate"]
+    names = ["learning_rate", "momentum", "nesterov", "weight_decay"]
+    assert [field.name for field in fields(GradientDescent)] == names
+    descent = GradientDescent(0.1)
+    assert (descent.momentum, descent.nesterov, descent.weight_decay) == (0.0, False, 0.0)
     assert isinstance(flow, Dynamics)
     assert isinstance(GradientDescent(0.1), Dynamics)
 

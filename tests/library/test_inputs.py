@@ -350,7 +350,7 @@ MIXED = dl.Regression(X * [1.0, 1e-170, 1e-30], Y * np.geomspace(1e-170, 1, 8), 
         lambda: [
             getattr(theory, name)(dl.Regression(X * [1.0, 1e30, 1e-30], Y), 3)
             for name in theory.__all__
-            if name not in ("aligned_minimizer", "curvature_along_minimizer")
+            if name not in ("BOUNDS", "aligned_minimizer", "curvature_along_minimizer")
         ],
         lambda: theory.aligned_minimizer(NETWORK, dl.Regression(X * [1.0, 1e30, 1e-30], Y)),
         lambda: dl.init.Residual(1e-320).sample(NETWORK, 0),

@@ -186,9 +186,9 @@ def test_runs_that_are_stopped_keep_their_coordinates() -> None:
         ([{"seed": 0}, {"seed": 1, "scale": 2}], ValueError, "runs[1] must hold what runs[0] "
          "holds, 'seed'; got 'seed', 'scale'."),
         ({"seed": [0], "rate": [1]}, ValueError, "runs must hold 'seed' and fields of init and "
-         "dynamics, which are learning_rate, scale; got 'rate'."),
+         "dynamics, which are learning_rate, momentum, nesterov, scale, weight_decay; got 'rate'."),
         ({"seed": [0], "step": [1]}, ValueError, "runs must hold 'seed' and fields of init and "
-         "dynamics, which are learning_rate, scale; got 'step'."),
+         "dynamics, which are learning_rate, momentum, nesterov, scale, weight_decay; got 'step'."),
         ({"seed": [0], "scale": [-1]}, ValueError, "scale must be a positive finite number; got "
          "-1."),
         ({"seed": [0, 1], "learning_rate": [1, 0]}, ValueError, "learning_rate[1] must be a "
