@@ -44,7 +44,8 @@ def resume(
 
     Gradient descent, with momentum and without, and flows of fixed steps go on to the bit as if
     they had not stopped, on every engine and in every precision; flows whose end cut a step short,
-    and "dopri5", which always does, take up the weights, and begin anew.
+    and "dopri5", which always does, take up the weights, and begin anew. Recorded eigenvalues of
+    large networks, whose first guess is the eigenvector before, agree to their accuracy.
 
     Parameters
     ----------

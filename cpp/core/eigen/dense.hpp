@@ -18,6 +18,10 @@ SymmetricEigen symmetric_eigen(const Eigen::Ref<const Eigen::MatrixXd>& A);
 // Of the lower triangle of A alone
 double largest_eigenvalue(const Eigen::Ref<const Eigen::MatrixXd>& A);
 
+// All min(m, n) of W (m, n), descending, to the rounding of the largest: those of the symmetric
+// matrix [0 W; W^T 0], whose solver is compiled anyhow.
+Eigen::VectorXd singular_values(const Eigen::Ref<const Eigen::MatrixXd>& W);
+
 // Of the tridiagonal matrix with the diagonal (n,) and the subdiagonal (n - 1,). Entries should be
 // of order one: what is small beside one passes for rounding.
 SymmetricEigen tridiagonal_eigen(const Eigen::VectorXd& diagonal,

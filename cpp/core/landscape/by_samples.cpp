@@ -1,5 +1,6 @@
 #include "landscape/by_samples.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "pointwise/activation.hpp"
@@ -124,17 +125,41 @@ void SampleLandscape::hessian_vector_product(const double* V, double* out) {
 
 SampleLandscape::Matrix SampleLandscape::gauss_newton_matrix() const {
   const int depth = net_.depth();
-  const Matrix& top = layers_[depth - 1].A;
-  Matrix gram = p_.squaredNorm() * (top.transpose() * top);
-  Matrix delta = q_.replicate(1, samples());
+  std::vector<Matrix> delta(depth);
+  delta[depth - 1] = p_.replicate(1, samples());
   for (int k = depth - 1; k >= 1; --k) {
-    delta = delta.cwiseProduct(layers_[k].slope).eval();
-    const Matrix& below = layers_[k - 1].A;
-    gram += (delta.transpose() * delta).cwiseProduct(below.transpose() * below);
-    if (k > 1) delta = (weights(k).transpose() * delta).eval();
+    delta[k - 1].noalias() = weights(k + 1).transpose() * delta[k];
+    delta[k - 1].array() *= layers_[k].slope.array();
+  }
+  if (samples() > net_.parameters) {
+    constexpr Eigen::Index at_once = 64;
+    Matrix sum = Matrix::Zero(net_.parameters, net_.parameters);
+    for (Eigen::Index first = 0; first < samples(); first += at_once) {
+      const Matrix J = jacobian(delta, first, std::min(at_once, samples() - first));
+      sum.selfadjointView<Eigen::Lower>().rankUpdate(J);
+    }
+    return sum;
+  }
+  Matrix gram = Matrix::Zero(samples(), samples());
+  for (int k = 1; k <= depth; ++k) {
+    const Matrix &D = delta[k - 1], &A = layers_[k - 1].A;
+    gram += (D.transpose() * D).cwiseProduct(A.transpose() * A);
   }
   const Vector root = dg_.cwiseSqrt();
   return root.asDiagonal() * gram * root.asDiagonal();
+}
+
+SampleLandscape::Matrix SampleLandscape::jacobian(const std::vector<Matrix>& delta,
+                                                  Eigen::Index first, Eigen::Index count) const {
+  Matrix J(net_.parameters, count);
+  for (Eigen::Index i = 0; i < count; ++i) {
+    const double root = std::sqrt(dg_[first + i]);
+    for (int k = 1; k <= net_.depth(); ++k) {
+      entries(J.col(i).data(), k).noalias() =
+          (root * delta[k - 1].col(first + i)) * layers_[k - 1].A.col(first + i).transpose();
+    }
+  }
+  return J;
 }
 
 double SampleLandscape::test_risk() const {

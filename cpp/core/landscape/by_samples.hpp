@@ -36,10 +36,10 @@ class SampleLandscape {
   // H V, both (P,)
   void hessian_vector_product(const double* V, double* out);
 
-  // (1/n) diag(s) J J^T diag(s) (n, n), s^2 = l'', J = df/dW: its eigenvalues are those of the
-  // Gauss-Newton part of the Hessian but for zeros. Row i of J is made of p a_{L-1}^T and delta_k
-  // a_{k-1}^T at sample i, where delta_{L-1} = s'(z_{L-1}) o q and delta_{k-1} = s'(z_{k-1}) o
-  // W_k^T delta_k.
+  // The Gauss-Newton part of the Hessian, J^T D J (P, P), J = df/dW and D = diag(l'') / n; or where
+  // there are more weights than samples D^(1/2) J J^T D^(1/2) (n, n), which has the same
+  // eigenvalues but for zeros. Row i of J is made of delta_k a_{k-1}^T at sample i, where
+  // delta_L = p, delta_{L-1} = s'(z_{L-1}) o q and delta_{k-1} = s'(z_{k-1}) o W_k^T delta_k.
   Matrix gauss_newton_matrix() const;
 
   // On the test data
@@ -70,6 +70,9 @@ class SampleLandscape {
   Eigen::Map<RowMatrix> entries(double* to, int k) const {
     return {to + net_.weights[k], net_.rows(k), net_.cols(k)};
   }
+
+  // D^(1/2) J of some samples as columns, (P, count); delta_k at [k - 1]
+  Matrix jacobian(const std::vector<Matrix>& delta, Eigen::Index first, Eigen::Index count) const;
 
   // A = s(Z) in place of Z, and its derivatives
   void apply_activation(Layer& layer) const;

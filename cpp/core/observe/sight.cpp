@@ -61,8 +61,8 @@ LanczosOptions Sight::lanczos_options() {
 std::vector<double> Sight::extreme_eigenvalues(bool largest, int count) {
   LanczosOptions options = lanczos_options();
   options.largest = largest;
-  Direction& guess = guess_[largest];
-  const Direction* const start = guess_run_[largest] == run_ ? &guess : nullptr;
+  Guess& guess = guesses_[accuracy_];
+  const Direction* const start = guess.run == run_ ? &guess.vector : nullptr;
   std::vector<Sharpness> found = at_landscape([&](auto& landscape) {
     return deeplinear::extreme_eigenvalues(landscape, count, options, start);
   });
@@ -72,10 +72,7 @@ std::vector<double> Sight::extreme_eigenvalues(bool largest, int count) {
     note(one);
     values.push_back(one.value);
   }
-  if (follows_ && !found.empty()) {
-    guess = std::move(found.front().vector);
-    guess_run_[largest] = run_;
-  }
+  if (follows_ && !found.empty()) guess = {std::move(found.front().vector), run_};
   return values;
 }
 

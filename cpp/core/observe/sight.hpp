@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -95,9 +96,14 @@ class Sight {
   std::vector<LayerSpectrum> spectra_;
   std::optional<RowMatrix> root_;
   Accuracy* accuracy_ = nullptr;
-  // Along a run of a large network; of the smallest and of the largest eigenvalue
-  Direction guess_[2];
-  std::int64_t guess_run_[2] = {-1, -1};
+
+  // The eigenvector that was found last, along a run of a large network: each record has its own,
+  // which no other record changes.
+  struct Guess {
+    Direction vector;
+    std::int64_t run = -1;
+  };
+  std::map<const Accuracy*, Guess> guesses_;
 };
 
 }  // namespace deeplinear

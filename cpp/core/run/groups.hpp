@@ -152,12 +152,13 @@ std::ptrdiff_t wide_state_size(const Problem& problem, const Fixed& plan, std::i
   return size;
 }
 
-// As many lanes as are fast for the runs; M of a rule makes two registers of them too large.
+// As many lanes as are fast for the runs. Rules that keep numbers of their own have a register of
+// lanes, or one: further forms would take as long to compile again, and gain little.
 template <template <class> class R, class Scalar>
 void run_lanes_of(Runs<Scalar>& runs) {
-  constexpr int native = native_lanes<Scalar>, wide = registers_per_pack * native,
-                half = native / packs_per_register;
   constexpr bool plain = R<Pack<Scalar, 1>>::arrays == 0;
+  constexpr int native = native_lanes<Scalar>, wide = registers_per_pack * native,
+                half = plain ? native / packs_per_register : native;
   const Problem& problem = runs.problem;
   const int threads = runs.plan.threads;
   // Alone on its thread a run gains nothing from idle lanes beside it, which cost memory; and twice

@@ -41,6 +41,7 @@ inline constexpr Observable layer_sharpness{
     .name = "layer_sharpness",
     .meaning = "largest eigenvalue of the layer's diagonal block of the Hessian",
     .axes = {Axis::layer},
+    .iterative = true,
     .write = [](Sight& sight, std::span<double> out) {
       sight.at_landscape(
           [&](auto& landscape) { detail::write_layer_sharpness(landscape, sight, out); });

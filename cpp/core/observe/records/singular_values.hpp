@@ -1,8 +1,7 @@
 // All singular values of the layers, descending; NaN beyond those of a thinner layer.
 #pragma once
 
-#include <Eigen/SVD>
-
+#include "eigen/dense.hpp"
 #include "observe/sight.hpp"
 
 namespace deeplinear::records {
@@ -17,7 +16,7 @@ inline constexpr Observable singular_values{
       for (int k = 1; k <= net.depth() && !sight.stop().poll(); ++k) {
         const Eigen::MatrixXd W = dense_layer(net, sight.weights(), k);
         if (!W.allFinite()) continue;
-        const Eigen::VectorXd values = Eigen::BDCSVD<Eigen::MatrixXd>(W).singularValues();
+        const Eigen::VectorXd values = deeplinear::singular_values(W);
         std::copy_n(values.data(), values.size(), out.begin() + std::ptrdiff_t(most) * (k - 1));
       }
     }};
