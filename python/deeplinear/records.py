@@ -115,7 +115,7 @@ def _record_of(entry: object, count: object, network: Network) -> Record:
     name: object = entry
     if isinstance(entry, str) and ":" in entry and count is None:
         name, _, text = entry.partition(":")
-        count = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else text
+        count = int(text) if text.isascii() and text.isdecimal() and len(text) < 300 else text
     name = one_of("record", name, tuple(RECORDABLE))
     if "eigenvalue" not in _OBSERVABLES[name][1]:
         if count is not None and count is not True:
@@ -210,12 +210,18 @@ class Observers:
     """
 
     def __init__(
-        self, network: Network, functions: tuple[Function, ...], runs: int, slots: int
+        self,
+        network: Network,
+        functions: tuple[Function, ...],
+        runs: int,
+        slots: int,
+        shapes: Mapping[str, tuple[int, ...]],
     ) -> None:
         self._network = network
         self._functions = functions
         self._shape = (runs, slots)
         self._last = np.full(runs, -1)
+        self._shapes = dict(shapes)  # of what they return, which does not change
         self.values: dict[str, npt.NDArray[Any]] = {}
 
     def visit(self, run: int, slot: int, vector: FloatArray) -> None:
@@ -228,17 +234,17 @@ class Observers:
 
     def _keep(self, name: str, run: int, slot: int, value: object) -> None:
         numbers = real_array(name, f"{name} must return a number or an array of numbers", value)
+        shape = self._shapes.setdefault(name, numbers.shape)
+        if shape != numbers.shape:
+            raise ValueError(
+                f"{name} must return arrays of one shape; got {numbers.shape} after {shape}."
+            )
         if name not in self.values:
             shape = (*self._shape, *numbers.shape)
             require_memory(
                 f"the records of {name}", self._network, float(np.prod(shape, dtype=float))
             )
             self.values[name] = np.full(shape, np.nan)
-        if self.values[name].shape[2:] != numbers.shape:
-            raise ValueError(
-                f"{name} must return arrays of one shape; got {numbers.shape} after "
-                f"{self.values[name].shape[2:]}."
-            )
         self.values[name][run, slot] = numbers
 
     def carry_forward(self, converged: npt.NDArray[np.bool_]) -> None:

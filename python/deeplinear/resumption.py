@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Hashable, Sequence
-from dataclasses import fields
+from collections.abc import Hashable
 from typing import Any, Literal
 
 import numpy as np
@@ -14,15 +12,13 @@ import xarray as xr
 from deeplinear._support.checks import FloatArray, instance_of
 from deeplinear._support.memory import aligned_copy
 from deeplinear._support.progress import Update, progress_bar
-from deeplinear.dynamics import Dynamics, GradientDescent, GradientFlow
+from deeplinear.earlier_runs import EarlierRuns, like, one
 from deeplinear.landscape import Landscape
-from deeplinear.network import Network
 from deeplinear.options import Options, check_options
-from deeplinear.records import RECORDABLE, Record, Recorded
+from deeplinear.records import Recorded
 from deeplinear.run_settings import RunSettings
 from deeplinear.schedule import Origin
-from deeplinear.simulation import Interrupted, add_accuracy, run_ensemble
-from deeplinear.sweeps import unstack
+from deeplinear.simulation import Interrupted, add_accuracy, require_copy, run_ensemble
 
 __all__ = ["resume"]
 
@@ -44,16 +40,18 @@ def resume(
 
     Gradient descent, with momentum and without, and flows of fixed steps go on to the bit as if
     they had not stopped, on every engine and in every precision; flows whose end cut a step short,
-    and "dopri5", which always does, take up the weights, and begin anew. Recorded eigenvalues of
-    large networks, whose first guess is the eigenvector before, agree to their accuracy.
+    and "dopri5", which always does, take up the weights, and begin anew. The engine "wide" looks
+    for extreme eigenvalues from the eigenvectors of the record before, which
+    results do not keep: these agree to their accuracy.
 
     Parameters
     ----------
     landscape : Landscape
         That of the runs.
     dataset : xarray.Dataset
-        What `simulate`, `sweep`, `sweep_runs` or `resume` returned, also from a file. Runs that
-        completed go on; all others stay as they are.
+        What `simulate`, `sweep`, `sweep_runs` or `resume` returned, also from a file, and a part of
+        its runs, as ``isel`` selects them, with their last record. Runs that completed go on; all
+        others stay as they are.
     steps : int, optional
         Number of further steps; for gradient descent, and only there.
     time : float, optional
@@ -62,7 +60,8 @@ def resume(
         What is recorded from now on; by default what was, but for functions of your own, which
         have to be given again.
     every : int or float or None, default "same"
-        As of `simulate`; "same" takes the distance of the records before.
+        As of `simulate`; "same" takes the distance of the records before, and None where they lie
+        on no grid.
     tolerance : float, optional
         As of `simulate`; by default that of the runs.
     threads, keep_state, progress
@@ -72,13 +71,16 @@ def resume(
     -------
     xarray.Dataset
         As `dataset`, with the further records after those of before. What was not recorded before,
-        or not from now on, is NaN there.
+        or not from now on, is NaN there, also in variables of your own that have records; those
+        without stay as they are, and coordinates of your own along the records are left out.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as above, the runs are of another network or of several methods, no
-        run has completed, or the runs need a ``state`` that was not kept.
+        If an argument is not as above, the runs are of another network, of other data or of
+        several methods, no run has completed, or the runs need a ``state`` that was not kept.
+    MemoryError
+        As of `simulate`.
     Interrupted
         On Ctrl-C, as of `simulate`; with the further records of the runs that finished.
 
@@ -95,72 +97,65 @@ def resume(
     """
     instance_of("landscape", landscape, Landscape)
     instance_of("dataset", dataset, xr.Dataset)
-    flat, swept = _flat(dataset)
-    network = Network(**json.loads(str(flat["network"].item())))
-    if network != landscape.network:
-        raise ValueError(
-            f"dataset must hold runs of the landscape's network, {landscape.network!r}; "
-            f"got {network!r}."
-        )
-    settings = _settings(flat)
-    axis = settings.kind.axis
+    earlier = EarlierRuns.of(dataset, landscape)
+    flat, rows = earlier.flat, earlier.rows
     options = check_options(
         landscape,
-        _example(settings),
+        earlier.example(),
         steps=steps,
         time=time,
-        record=_record(flat) if record is None else record,
-        every=_every(flat[axis].values) if every == "same" else every,
-        tolerance=flat.attrs["tolerance"] if tolerance is None else tolerance,
-        dtype=flat.attrs["dtype"],
+        record=earlier.record() if record is None else record,
+        every=earlier.every() if every == "same" else every,
+        tolerance=float(one(flat, "tolerance")) if tolerance is None else tolerance,
+        dtype=one(flat, "dtype"),
         threads=threads,
-        engine=str(flat["engine"].item()),
+        engine=one(flat, "engine"),
         keep_state=keep_state,
     )
-    rows = np.flatnonzero(flat["status"].values == "completed")
-    if len(rows) == 0:
-        names, counts = np.unique(flat["status"].values, return_counts=True)
-        got = ", ".join(f"{count} {name}" for name, count in zip(names, counts, strict=True))
-        raise ValueError(f"dataset must hold a run that completed; got {got}.")
+    shapes = earlier.check_records(options.record, landscape.network)
     with progress_bar(progress, f"{len(rows)} runs") as update:
         try:
-            further = _go_on(landscape, flat, rows, settings, options, update)
+            further = _go_on(landscape, earlier, shapes, options, update)
         except Interrupted as interrupted:
             kept = interrupted.dataset
             before = flat.isel(run=rows[kept["run"].values])
-            rows = np.arange(len(before["run"]))
+            rows = np.arange(before.sizes["run"])
             raise Interrupted(_joined(before, kept, rows)) from None
-    whole = _joined(flat, further, rows)
-    return whole if swept is None else unstack(whole, swept)
+    whole = like(dataset, _joined(flat, further, rows))
+    places = {earlier.axis: whole[earlier.axis]}
+    return whole.assign({name: dataset[name].reindex(places) for name in earlier.others})
 
 
 def _go_on(
     landscape: Landscape,
-    flat: xr.Dataset,
-    rows: npt.NDArray[np.int64],
-    settings: RunSettings,
+    earlier: EarlierRuns,
+    shapes: dict[str, tuple[int, ...]],
     options: Options,
     update: Update,
 ) -> xr.Dataset:
-    part = flat.isel(run=rows)
+    rows, settings = earlier.rows, earlier.settings
+    part = earlier.flat.isel(run=rows)
     chosen = RunSettings(
         settings.kind,
         settings.method,
         {name: values[rows] for name, values in settings.columns.items()},
     )
     origin = Origin(
-        float(flat[settings.kind.axis].values[-1]),
+        float(earlier.places[-1]),
         np.ascontiguousarray(part["last_step"].values, np.int64),
         _states(part),
+        shapes,
     )
+    require_copy(landscape.network, part["weights"].values, options.dtype)
     vectors = aligned_copy(part["weights"].values, options.dtype)
+    earlier.check_risk(landscape, vectors)
     try:
         return run_ensemble(landscape, vectors, chosen, options, update, origin)
     except ValueError as error:
         if "states have a wrong length" in str(error):
             raise ValueError(
-                "dataset must hold the variable 'state' for these runs to go on; simulate keeps it "
-                "with keep_state=True."
+                "dataset must hold the variable 'state' for these runs to go on; simulate and "
+                "sweep keep it with keep_state=True."
             ) from None
         raise
 
@@ -172,71 +167,13 @@ def _states(part: xr.Dataset) -> list[FloatArray]:
     return [row[~np.isnan(row)] for row in part["state"].values]
 
 
-def _flat(dataset: xr.Dataset) -> tuple[xr.Dataset, dict[str, Sequence[Any]] | None]:
-    """Put swept runs one after another along ``run``; and what was swept."""
-    for name in ("status", "weights", "last_step", "network", "engine"):
-        if name not in dataset:
-            raise ValueError(
-                f"dataset must be what simulate or a sweep returned; {name!r} is missing."
-            )
-    dims = dataset["status"].dims
-    if dims == ("run",):
-        return dataset, None
-    swept = {str(dim): dataset[dim].values.tolist() for dim in dims}
-    grid = np.meshgrid(*(np.arange(dataset.sizes[dim]) for dim in dims), indexing="ij")
-    places = {
-        dim: xr.DataArray(index.ravel(), dims="run") for dim, index in zip(dims, grid, strict=True)
-    }
-    flat = dataset.isel(places)
-    return flat.assign_coords(run=np.arange(flat.sizes["run"])).transpose("run", ...), swept
-
-
-def _settings(flat: xr.Dataset) -> RunSettings:
-    """Read the dynamics of every run from coordinates and attributes."""
-    swept = "method" in flat.coords
-    names = set(np.unique(flat["method"].values).tolist()) if swept else {flat.attrs.get("method")}
-    if len(names) != 1:
-        raise ValueError(f"dataset must hold runs of one method; got {sorted(map(str, names))}.")
-    name = str(names.pop())
-    kind: type[Dynamics] = GradientDescent if name == GradientDescent.label else GradientFlow
-    runs, columns = flat.sizes["run"], {}
-    for field in fields(kind):  # type: ignore[arg-type]
-        if field.name in flat.coords and flat[field.name].dims == ("run",):
-            columns[field.name] = flat[field.name].values
-        elif field.name in flat.attrs and field.name != "method":
-            columns[field.name] = np.repeat(flat.attrs[field.name], runs)
-    return RunSettings(kind, "euler" if kind is GradientDescent else name, columns)
-
-
-def _example(settings: RunSettings) -> Dynamics:
-    """Return dynamics of the first run, to check arguments against."""
-    step = float(settings.step[0])
-    if settings.kind is GradientDescent:
-        return GradientDescent(step)
-    return GradientFlow(settings.method, step)
-
-
-def _record(flat: xr.Dataset) -> list[str]:
-    """Return what was recorded, as `simulate` takes it."""
-    found = []
-    for name in RECORDABLE:
-        if (variable := Record(name).variable) in flat.data_vars:
-            sizes = flat[variable].sizes
-            found.append(f"{name}:{sizes['eigenvalue']}" if "eigenvalue" in sizes else name)
-    return found
-
-
-def _every(places: npt.NDArray[Any]) -> float | None:
-    return None if len(places) <= 2 else (places[1] - places[0]).item()
-
-
 def _joined(flat: xr.Dataset, further: xr.Dataset, rows: npt.NDArray[np.int64]) -> xr.Dataset:
     """Put the records of runs that went on after those of before."""
     axis = "step" if "step" in further.dims else "time"
     converged = flat["status"].values == "converged"
     variables: dict[Hashable, Any] = {}
     for name in dict.fromkeys([*flat.data_vars, *further.data_vars]):
-        old, new = flat.get(name), further.get(name)
+        old, new = _of_one_length(_variable(flat, name), _variable(further, name))
         model = new if old is None else old
         assert model is not None
         if axis in model.dims:
@@ -251,22 +188,42 @@ def _joined(flat: xr.Dataset, further: xr.Dataset, rows: npt.NDArray[np.int64]) 
             values = _merged_states(old, new, flat.sizes["run"], rows)
         else:
             assert old is not None
-            assert new is not None
-            kind = np.result_type(old.values, new.values)
-            values = np.array(old.values, dtype=kind)
-            values[rows] = new.values
+            values = old.values
+            if new is not None:
+                values = np.array(values, dtype=np.result_type(values, new.values))
+                values[rows] = new.values
         variables[name] = (model.dims, values, model.attrs)
     coords = {name: c for name, c in flat.coords.items() if axis not in c.dims}
     places = np.concatenate([flat[axis].values, further[axis].values[1:]])
-    coords |= {n: c for n, c in further.coords.items() if n not in coords and "run" not in c.dims}
+    for name, c in further.coords.items():
+        if "run" not in c.dims and (name not in coords or c.size > coords[name].size):
+            coords[name] = c
     whole = xr.Dataset(variables, coords={**coords, axis: places}, attrs=flat.attrs)
     add_accuracy(whole, [flat, further])
     return whole
 
 
+def _variable(dataset: xr.Dataset, name: Hashable) -> xr.Variable | None:
+    return dataset[name].variable if name in dataset else None
+
+
+def _of_one_length(
+    old: xr.Variable | None, new: xr.Variable | None
+) -> tuple[xr.Variable | None, xr.Variable | None]:
+    """Fill with NaN where one has fewer eigenvalues; both with the dimensions of the first."""
+    if old is None or new is None:
+        return old, new
+    most = max(one.sizes.get("eigenvalue", 0) for one in (old, new))
+    old, new = (
+        one.pad(eigenvalue=(0, most - one.sizes["eigenvalue"])) if "eigenvalue" in one.dims else one
+        for one in (old, new)
+    )
+    return old, new.transpose(*old.dims)
+
+
 def _part(
-    values: xr.DataArray | None,
-    model: xr.DataArray,
+    values: xr.Variable | None,
+    model: xr.Variable,
     flat: xr.Dataset,
     axis: str,
     records: int | None = None,
@@ -279,7 +236,7 @@ def _part(
 
 
 def _merged_states(
-    old: xr.DataArray | None, new: xr.DataArray | None, runs: int, rows: npt.NDArray[np.int64]
+    old: xr.Variable | None, new: xr.Variable | None, runs: int, rows: npt.NDArray[np.int64]
 ) -> FloatArray:
     """Return the states at the end, of runs that stayed those of before."""
     most = max(0 if values is None else values.shape[1] for values in (old, new))

@@ -51,6 +51,7 @@ def sweep_runs(
     dtype: npt.DTypeLike = "float64",
     threads: int | None = None,
     engine: str = "auto",
+    keep_state: bool | None = None,
     progress: bool | Update = True,
 ) -> xr.Dataset:
     """Train the runs of a list, which need not be all combinations as those of `sweep` are.
@@ -73,7 +74,7 @@ def sweep_runs(
         must be among them.
     every, progress
         As of `sweep`.
-    steps, time, record, tolerance, dtype, threads, engine
+    steps, time, record, tolerance, dtype, threads, engine, keep_state
         As of `simulate`.
 
     Returns
@@ -113,6 +114,7 @@ def sweep_runs(
         dtype=dtype,
         threads=threads,
         engine=engine,
+        keep_state=keep_state,
     )
     _check_names(options.record, columns)
     settings = [

@@ -29,11 +29,14 @@ class Origin:
         The steps that they have taken; unused where the method decides.
     states : list of ndarray
         What each kept beside its weights.
+    shapes : dict
+        Of what own functions returned before, by their names.
     """
 
     place: float
     done: npt.NDArray[np.int64]
     states: list[FloatArray]
+    shapes: dict[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)

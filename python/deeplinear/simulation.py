@@ -180,8 +180,7 @@ def simulate(
         )
     vectors = np.atleast_2d(vectors)
     if is_view and not (overwrite and vectors.flags.writeable and options.dtype == "float64"):
-        size = np.dtype(options.dtype).itemsize
-        require_memory("a copy of the weights", network, float(vectors.size), size)
+        require_copy(network, vectors, options.dtype)
         vectors = aligned_copy(vectors, options.dtype)
     with progress_bar(progress, f"{len(vectors)} runs") as update:
         return run_ensemble(landscape, vectors, setting.repeat(len(vectors)), options, update)
@@ -206,11 +205,16 @@ def run_ensemble(
     """
     network = landscape.network
     plan = schedule(network, settings, options, origin)
-    start = vectors if vectors.dtype == options.dtype else aligned_copy(vectors, options.dtype)
+    start = vectors
+    if start.dtype != options.dtype:
+        require_copy(network, start, options.dtype)
+        start = aligned_copy(start, options.dtype)
+    _require_beside_weights(network, settings, options)
     if not all_finite(start, options.threads):
         raise ValueError(f"weights must be finite in {options.dtype}; some are too large for it.")
     slots = len(plan.coordinate)
-    observers = Observers(network, options.record.functions, len(start), slots)
+    shapes = {} if origin is None else origin.shapes
+    observers = Observers(network, options.record.functions, len(start), slots, shapes)
     steps = settings.core_steps(
         float(options.horizon),
         plan.every,
@@ -280,6 +284,21 @@ def run_ensemble(
         except KeyboardInterrupt:
             raise Interrupted(dataset) from None
     return dataset
+
+
+def require_copy(network: Network, vectors: FloatArray, dtype: str) -> None:
+    size = float(vectors.size)
+    require_memory("a copy of the weights", network, size, np.dtype(dtype).itemsize)
+
+
+def _require_beside_weights(network: Network, settings: RunSettings, options: Options) -> None:
+    """Refuse what a run takes while it is computed, beside its weights, if that does not fit."""
+    momentum = np.any(settings.column("momentum") > 0) * np.dtype(options.dtype).itemsize
+    functions = 16 if options.record.functions else 0  # their weights in float64, and theirs alone
+    if size := momentum + functions:
+        require_memory(
+            "what a run has beside its weights", network, float(network.parameters), int(size)
+        )
 
 
 _STATE = {"long_name": "what a run needs beside its weights to go on"}

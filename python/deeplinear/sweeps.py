@@ -36,6 +36,7 @@ def sweep(
     dtype: npt.DTypeLike = "float64",
     threads: int | None = None,
     engine: str = "auto",
+    keep_state: bool | None = None,
     progress: bool | Update = True,
 ) -> xr.Dataset:
     """Train one run for every combination of the swept fields and seeds.
@@ -59,7 +60,7 @@ def sweep(
         As of `simulate`; None records the start and the end.
     progress : bool or callable, default True
         As of `simulate`.
-    steps, time, record, tolerance, dtype, threads, engine
+    steps, time, record, tolerance, dtype, threads, engine, keep_state
         As of `simulate`.
 
     Returns
@@ -106,6 +107,7 @@ def sweep(
         dtype=dtype,
         threads=threads,
         engine=engine,
+        keep_state=keep_state,
         progress=progress,
     )
     return unstack(dataset, swept)

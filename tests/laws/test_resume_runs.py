@@ -129,7 +129,7 @@ def test_what_cannot_go_on():
     with pytest.raises(ValueError, match="must be what simulate or a sweep returned; 'weights'"):
         dl.resume(landscape, part.drop_vars("weights"), steps=1)
     other = make_problem((40, 200, 1), "plain", 30, seed=3).landscape
-    with pytest.raises(ValueError, match=r"runs of the landscape's network, .*220"):
+    with pytest.raises(ValueError, match="network, which has 2 layers; got 3"):
         dl.resume(other, part, steps=1)
     fast = dl.simulate(landscape, problem.weights, dl.GradientDescent(1e6), steps=9)
     with pytest.raises(ValueError, match="a run that completed; got 1 diverged"):

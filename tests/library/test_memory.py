@@ -151,6 +151,36 @@ def test_a_copy_that_cannot_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.max(np.abs(result.weights.values[0] - before)) > 0
 
 
+def test_momentum_and_functions_that_cannot_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the weights move in place, but what a step or a function needs does not fit."""
+    network = dl.Network((60, 60, 1))
+    landscape = dl.Landscape(network, dl.gaussian_regression(n=50, d=60, noise=1.0, seed=0))
+    weights = dl.init.Residual(0.5).sample(network, 0)
+    monkeypatch.setattr(memory, "available_memory", lambda: 8.0 * network.parameters - 1)
+    called: list[Any] = []
+
+    def run(momentum: float, record: Any) -> Any:
+        descent = dl.GradientDescent(1e-6, momentum=momentum)
+        options: dict[str, Any] = {"overwrite_weights": True, "record": record}
+        return dl.simulate(landscape, weights, descent, steps=1, **options)
+
+    assert (run(0.0, "risk").status == "completed").all()
+    for momentum, record in ((0.9, "risk"), (0.0, called.append)):
+        with pytest.raises(MemoryError, match="what a run has beside its weights of 2 layers"):
+            run(momentum, record)
+    assert called == []
+
+
+def test_a_copy_in_single_precision_that_cannot_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = dl.Network((60, 60, 1))
+    landscape = dl.Landscape(network, dl.gaussian_regression(n=50, d=60, noise=1.0, seed=0))
+    available = iter([1e9, 4.0 * network.parameters - 1])  # after the one for a vector
+    monkeypatch.setattr(memory, "available_memory", lambda: next(available))
+    apart = [np.array(layer) for layer in dl.init.Residual(0.5).sample(network, 0)]
+    with pytest.raises(MemoryError, match="a copy of the weights"):
+        dl.simulate(landscape, apart, dl.GradientDescent(1e-6), steps=1, dtype="float32")
+
+
 @each_way
 def test_a_hessian_that_cannot_fit() -> None:
     network = dl.Network((1000, 1000, 1))  # 8 TB
