@@ -103,9 +103,10 @@ def sweep_runs(
     count = len(columns["seed"])
     require_memory_of(landscape, count)
     of_init, of_dynamics = _owners(init, dynamics, columns)
+    methods = {"method": tuple(dict.fromkeys(columns["method"]))} if "method" in of_dynamics else {}
     options = check_options(
         landscape,
-        _with_values(dynamics, {k: tuple(dict.fromkeys(columns[k])) for k in of_dynamics}),
+        _with_values(dynamics, {k: columns[k][0] for k in of_dynamics} | methods),
         steps=steps,
         time=time,
         record=record,
@@ -117,6 +118,7 @@ def sweep_runs(
         keep_state=keep_state,
     )
     _check_names(options.record, columns)
+    # Run by run, since not every combination need be allowed.
     settings = [
         RunSettings.of(_with_values(dynamics, dict(zip(of_dynamics, values, strict=True))))
         for values in _rows(columns, of_dynamics)

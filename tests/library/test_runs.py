@@ -79,6 +79,14 @@ def test_flows_of_several_methods() -> None:
     assert flow["time"].values.tolist() == [0, 0.5, 1]
 
 
+def test_fields_that_are_allowed_together_run_by_run() -> None:
+    """Plain descent beside Nesterov's, which needs momentum: no grid has both."""
+    runs = {"momentum": [0.0, 0.9, 0.5], "nesterov": [False, True, False], "seed": [0, 1, 2]}
+    check(runs, LAW, DESCENT)
+    with pytest.raises(ValueError, match=r"above zero where nesterov is True; got 0\.0"):
+        sweep_runs(runs | {"nesterov": [True, True, False]})
+
+
 def test_lists_of_any_form() -> None:
     expected = sweep_runs(LIST)
     rows = [dict(zip(LIST, values, strict=True)) for values in zip(*LIST.values(), strict=True)]
@@ -191,7 +199,7 @@ def test_runs_that_are_stopped_keep_their_coordinates() -> None:
          "dynamics, which are learning_rate, momentum, nesterov, scale, weight_decay; got 'step'."),
         ({"seed": [0], "scale": [-1]}, ValueError, "scale must be a positive finite number; got "
          "-1."),
-        ({"seed": [0, 1], "learning_rate": [1, 0]}, ValueError, "learning_rate[1] must be a "
+        ({"seed": [0, 1], "learning_rate": [1, 0]}, ValueError, "learning_rate must be a "
          "positive finite number; got 0."),
         ({"seed": [0], "scale": [[1]]}, TypeError, "runs['scale'][0] must be a number or a text, "
          "since it labels a dimension; got list of length 1."),
