@@ -315,7 +315,7 @@ def _join(parts: list[xr.Dataset]) -> xr.Dataset:
     if len(parts) == 1:
         return parts[0]
     whole = xr.concat(
-        parts,
+        _of_one_length(parts),
         dim="run",
         data_vars="all",
         coords="different",  # the engine may be
@@ -325,3 +325,13 @@ def _join(parts: list[xr.Dataset]) -> xr.Dataset:
     )
     add_accuracy(whole, parts)
     return whole
+
+
+def _of_one_length(parts: list[xr.Dataset]) -> list[xr.Dataset]:
+    """Fill states up with NaN: what a run has to keep depends on its method."""
+    entry = "state_entry"
+    longest = max(part.sizes.get(entry, 0) for part in parts)
+    return [
+        part.pad({entry: (0, longest - part.sizes[entry])}) if entry in part.sizes else part
+        for part in parts
+    ]

@@ -79,6 +79,27 @@ def test_flows_of_several_methods() -> None:
     assert flow["time"].values.tolist() == [0, 0.5, 1]
 
 
+def test_methods_that_keep_states_of_several_lengths() -> None:
+    """On the engine "wide" stages that wait to be written are kept; those of "rk4" are more."""
+    network = dl.Network((60, 110, 100, 1))
+    landscape = dl.Landscape(network, dl.gaussian_regression(n=30, d=60, seed=1))
+    methods = ["euler", "rk4", "dopri5"]
+
+    def flows(time: float, method: Any) -> xr.Dataset:
+        flow, law = dl.GradientFlow(method, step=0.01), dl.init.Orthogonal(0.9)
+        options: dict[str, Any] = {"seeds": 2, "engine": "wide", "progress": False}
+        return dl.sweep(landscape, law, flow, time=time, **options)
+
+    together = flows(0.03, methods)
+    assert together["state"].isnull().any("state_entry").all("seed").sum() >= 2
+    for method in methods:
+        part = together.sel(method=method)
+        np.testing.assert_array_equal(part["weights"], flows(0.03, method)["weights"])
+        if method != "dopri5":
+            joined = dl.resume(landscape, part, time=0.03)
+            np.testing.assert_array_equal(joined["weights"], flows(0.06, method)["weights"])
+
+
 def test_fields_that_are_allowed_together_run_by_run() -> None:
     """Plain descent beside Nesterov's, which needs momentum: no grid has both."""
     runs = {"momentum": [0.0, 0.9, 0.5], "nesterov": [False, True, False], "seed": [0, 1, 2]}
