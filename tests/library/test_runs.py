@@ -93,7 +93,7 @@ def test_methods_that_keep_states_of_several_lengths() -> None:
     together = flows(0.03, methods)
     assert together["state"].isnull().any("state_entry").all("seed").sum() >= 2
     for method in methods:
-        part = together.sel(method=method)
+        part = together.sel({"method": method})
         np.testing.assert_array_equal(part["weights"], flows(0.03, method)["weights"])
         if method != "dopri5":
             joined = dl.resume(landscape, part, time=0.03)
