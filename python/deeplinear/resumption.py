@@ -198,7 +198,8 @@ def _joined(flat: xr.Dataset, further: xr.Dataset, rows: npt.NDArray[np.int64]) 
     for name, c in further.coords.items():
         if "run" not in c.dims and (name not in coords or c.size > coords[name].size):
             coords[name] = c
-    whole = xr.Dataset(variables, coords={**coords, axis: places}, attrs=flat.attrs)
+    attrs = {**flat.attrs, "tolerance": further.attrs["tolerance"]}
+    whole = xr.Dataset(variables, coords={**coords, axis: places}, attrs=attrs)
     add_accuracy(whole, [flat, further])
     return whole
 

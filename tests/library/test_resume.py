@@ -234,6 +234,16 @@ def test_other_networks(network: dl.Network, message: str) -> None:
         dl.resume(dl.Landscape(network, REGRESSION), simulated(20), steps=1)
 
 
+def test_another_tolerance() -> None:
+    """The result says it, and holds it further on."""
+    joined = dl.resume(LANDSCAPE, simulated(20), steps=5000, tolerance=1e-6, every=None)
+    assert (joined.status == "converged").all()
+    assert joined.attrs == {**simulated(20).attrs, "tolerance": 1e-6}
+    assert (joined.last_step < 5020).all()
+    with pytest.raises(ValueError, match="a run that completed; got 4 converged"):
+        dl.resume(LANDSCAPE, joined, steps=1)
+
+
 def test_several_methods() -> None:
     with pytest.raises(ValueError, match=r"runs of one method, as isel .*\['euler', 'rk4'\]"):
         dl.resume(LANDSCAPE, flows(1.0), time=1.0)
