@@ -128,7 +128,8 @@ Outcome run_wide(const Problem& problem, const Plan& plan, Scalar* weights, cons
   const auto run = [&]<template <class> class R>(RuleTag<R>, Runs<Scalar>& runs) {
     using Stages = typename WideStagesOf<R<Pack<Scalar, 1>>>::type;
     if constexpr (std::is_void_v<Stages>) {
-      throw std::invalid_argument("engine wide has no steps of this rule");
+      throw std::invalid_argument(
+          "engine must be 'ensemble' for this rule; 'wide' has no steps of it.");
     } else {
       if constexpr (R<Pack<Scalar, 1>>::arrays == 0) {
         if (plan.adaptive()) return run_groups<AdaptiveSteps<Stages>>(runs, useful);
