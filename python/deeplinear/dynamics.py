@@ -146,8 +146,11 @@ class GradientDescent(Dynamics):
     def numbers(self) -> tuple[str, dict[str, float]]:  # noqa: D102  (documented above)
         numbers = {f.name: single(f.name, getattr(self, f.name)) for f in fields(self)}
         rate = numbers.pop("learning_rate")
-        numbers["nesterov"] = int(numbers["nesterov"])  # files hold no truth in an attribute
-        return "euler", {"learning_rate": rate, **(numbers if any(numbers.values()) else {})}
+        if not any(numbers.values()):
+            return "euler", {"learning_rate": rate}
+        for name, number in numbers.items():  # files hold no truth in an attribute
+            numbers[name] = int(number) if isinstance(number, bool) else number
+        return "euler", {"learning_rate": rate, **numbers}
 
     @classmethod
     def horizon(cls, steps: object, time: object) -> float:  # noqa: D102  (documented above)
