@@ -82,3 +82,8 @@ ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], ...]] = {
     "relu": (relu, relu_slope, np.zeros_like),
     "identity": (lambda z: z, np.ones_like, np.zeros_like),
 }
+
+
+def in_jax(jax: Any, activation: str) -> Any:
+    """The same by another hand."""
+    return {"gelu": jax.nn.gelu, "tanh": jax.numpy.tanh, "relu": jax.nn.relu}[activation]

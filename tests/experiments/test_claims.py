@@ -30,8 +30,9 @@ def changed(data: xr.Dataset, name: str, function) -> xr.Dataset:
 
 def test_every_claim_of_linear_networks_is_tested(quick):
     found = [row for data in quick.values() for row in claims.rows(data)]
-    assert {row.claim for row in found if row.agrees is not None} == {1, 2, 3, 4, 5, 6, 8}
-    assert set(claims.CLAIMS) == set(range(1, 9))
+    of_nonlinear_ones = {7}
+    tested = {row.claim for row in found if row.agrees is not None}
+    assert tested == set(claims.CLAIMS) - of_nonlinear_ones
     texts = [text for row in found for text in (row.quantity, row.expected, row.measured)]
     assert all(text and "nan" not in text for text in texts)
 
@@ -96,7 +97,8 @@ def test_rows_follow_from_the_data_not_from_the_name(quick):
     data = quick["plain"].copy()
     data.attrs = {**data.attrs, "experiment": "mine"}
     found = claims.rows(data)
-    assert {row.claim for row in found} == {1, 5}
+    named = claims.rows(quick["plain"])
+    assert {row.claim for row in found} == {row.claim for row in named} >= {1, 5}
     assert {row.experiment for row in found} == {"mine"}
 
 

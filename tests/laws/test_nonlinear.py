@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 import deeplinear as dl
 from accuracy import EPS, EXTREMES, TOLERANCE, check_values, close, norm
+from activations import in_jax
 from strategies import (
     EXAMPLES,
     NONLINEAR,
@@ -59,7 +60,7 @@ def test_against_jax(widths: tuple[int, ...], readout: str, activation: str) -> 
     jax.config.update("jax_enable_x64", True)
     problem = bent(make_problem(widths, readout, 11, seed=5), activation)
     p = problem.network.readout_vector
-    s = {"gelu": jax.nn.gelu, "tanh": jax.numpy.tanh, "relu": jax.nn.relu}[activation]
+    s = in_jax(jax, activation)
 
     def risk(weights: list[Any]) -> Any:
         hidden = problem.X

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
+from activations import in_jax
 from reference import (
     ACTIVATIONS,
     NonlinearReference,
@@ -260,7 +261,7 @@ def test_nonlinear_reference_against_jax(seed: int, activation: str) -> None:
     jax.config.update("jax_enable_x64", True)
     problem = _bent(seed, activation)
     p = np.ones(1) if problem.readout is None else problem.readout
-    s = {"gelu": jax.nn.gelu, "tanh": jax.numpy.tanh, "relu": jax.nn.relu}[activation]
+    s = in_jax(jax, activation)
 
     def risk(weights: list[Any]) -> Any:
         hidden = problem.X

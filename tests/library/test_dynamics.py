@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deeplinear import _core
 from deeplinear._support.checks import sequence_fields, single
 from deeplinear.dynamics import Dynamics, GradientDescent, GradientFlow
 
@@ -56,19 +57,19 @@ def test_single_gives_the_one_value_or_an_error() -> None:
         single("rtol", flow.rtol)
 
 
-METHODS = "method must be one of 'euler', 'rk4', 'dopri5'; got "
+METHODS = f"method must be one of {', '.join(map(repr, _core.methods()))}; got "
 
 
 @pytest.mark.parametrize(
     ("method", "error", "message"),
     [
-        ("heun", ValueError, METHODS + "'heun'."),
+        ("rk45", ValueError, METHODS + "'rk45'."),
         ("RK4", ValueError, METHODS + "'RK4'."),
         ("", ValueError, METHODS + "''."),
         (None, TypeError, METHODS + "None."),
         (4, TypeError, METHODS + "4."),
         ([], ValueError, "method must be one value or a non-empty sequence; got an empty one."),
-        (["rk4", "heun"], ValueError, METHODS.replace("method", "method[1]") + "'heun'."),
+        (["rk4", "rk45"], ValueError, METHODS.replace("method", "method[1]") + "'rk45'."),
     ],
 )
 def test_bad_method(method: Any, error: type[Exception], message: str) -> None:
