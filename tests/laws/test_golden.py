@@ -15,7 +15,7 @@ import pytest
 import golden
 from deeplinear import _cpu, build_config
 
-pytestmark = pytest.mark.core
+pytestmark = [pytest.mark.core, pytest.mark.wheel]  # of every level that is built
 
 RUNNABLE = [
     level
