@@ -267,6 +267,7 @@ def test_no_folder_of_the_core_is_full():
 def test_no_two_tests_have_one_name():
     where: dict[str, set[str]] = {}
     for file in (ROOT / "tests").glob("**/test_*.py"):
+        where.setdefault(file.name, set()).add(file.relative_to(ROOT).as_posix())
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                 where.setdefault(node.name, set()).add(file.relative_to(ROOT).as_posix())
