@@ -325,7 +325,7 @@ def gaussian_regression(
     d : int, default 5
         Number of inputs, at least 1.
     noise : float, default 1.0
-        Standard deviation of the noise before the division, zero or above.
+        Standard deviation of the noise before the division, from zero to 1e59.
     seed : int, default 0
         Seed of `numpy.random.default_rng`, zero or above. The draws come in the order X (n, d),
         w_true (d,), noise (n,), X_test (n_test, d), test noise (n_test,), whatever `noise` is: the
@@ -353,6 +353,8 @@ def gaussian_regression(
     n = positive_integer("n", n)
     d = positive_integer("d", d)
     noise = non_negative("noise", noise)
+    if noise > 1e59:  # or the targets leave the range of a Regression
+        raise ValueError(f"noise must be at most 1e+59; got {noise:g}.")
     seed = non_negative_integer("seed", seed)
     n_test = n if n_test is None else positive_integer("n_test", n_test)
     what = f"{n:,} and {n_test:,} samples of {d:,} inputs"

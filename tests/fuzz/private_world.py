@@ -104,8 +104,11 @@ class World(public_entries.World):
 
     def make(self, name: str) -> Any:
         """Make an object of a class, with the right arguments."""
-        if name == "Outcome":
-            return _core.simulate(**self.arguments("simulate") | {"visit": None})
+        if name == "Outcome":  # of one step: right arguments may ask for long work
+            right = self.arguments("simulate") | {"visit": None, "progress": None, "slots": 2}
+            right |= {"record": [("risk", 1)]}
+            steps = fixed_steps("euler", np.full(len(right["weights"]), 1e-6), 1)
+            return _core.simulate(**right | {"plan": _core.Plan(steps, 0.0, self.threads)})
         return getattr(_core, name)(**self.arguments(name))
 
     def _Modes(self) -> dict[str, Any]:

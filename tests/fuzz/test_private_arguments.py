@@ -294,11 +294,11 @@ def endless(world: World, every: float = 0.0, threads: int = 1) -> tuple[_core.P
 
 
 def test_sizes_that_no_memory_has() -> None:
-    world = World(OTHER)
-    plan, slots = endless(world, 1.0)
-    more = {"plan": plan, "slots": slots, "record": [("layer_norm", 1)]}
+    right = World(OTHER).arguments("simulate")
+    steps = fixed_steps("euler", np.full(len(right["weights"]), 1e-6), 2**61, 1.0)
+    more = {"plan": _core.Plan(steps, 0.0, 1), "slots": 2**61 + 1, "record": [("layer_norm", 1)]}
     with pytest.raises(MemoryError):
-        _core.simulate(**world.arguments("simulate") | more)
+        _core.simulate(**right | more)
 
 
 def test_progress_functions_may_call_the_core() -> None:
