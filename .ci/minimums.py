@@ -10,9 +10,11 @@ else:
 
 project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
 extras = project["optional-dependencies"]
-for requirement in (*project["dependencies"], *extras["all"], *extras["test"]):
+optional = (r for name in ("all", "store", "cluster", "test") for r in extras[name])
+for requirement in (*project["dependencies"], *optional):
     if requirement.startswith(f"{project['name']}["):
         continue
-    if requirement.count(">=") != 1:
+    name, _, marker = requirement.partition(";")
+    if name.count(">=") != 1:
         sys.exit(f"pyproject.toml: {requirement!r} must state one minimum, as in 'numpy>=1.24'.")
-    print(requirement.replace(">=", "=="))
+    print(name.replace(">=", "==") + (f";{marker}" if marker else ""))

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 from deeplinear._core import build_config
 
 if TYPE_CHECKING:
-    from deeplinear import init, theory
+    from deeplinear import data, init, theory
+    from deeplinear.description import Sweep
     from deeplinear.dynamics import GradientDescent, GradientFlow
     from deeplinear.landscape import Landscape
+    from deeplinear.landscapes import Landscapes
     from deeplinear.network import Network
+    from deeplinear.networks import Networks
     from deeplinear.options import STATUS
     from deeplinear.records import RECORDABLE
     from deeplinear.regression import Regression, gaussian_regression
@@ -31,12 +34,16 @@ __all__ = [
     "GradientFlow",
     "Interrupted",
     "Landscape",
+    "Landscapes",
     "Network",
+    "Networks",
     "Regression",
     "Sharpness",
     "SpectralDensity",
+    "Sweep",
     "__version__",
     "build_config",
+    "data",
     "gaussian_regression",
     "init",
     "resume",
@@ -51,10 +58,14 @@ __all__ = [
 # asks for none, and loads neither NumPy nor xarray.
 _MODULES = {
     "spectrum": ("Sharpness", "SpectralDensity"),
+    "data": (),
+    "description": ("Sweep",),
     "dynamics": ("GradientDescent", "GradientFlow"),
     "init": (),
     "landscape": ("Landscape",),
+    "landscapes": ("Landscapes",),
     "network": ("Network",),
+    "networks": ("Networks",),
     "options": ("STATUS",),
     "records": ("RECORDABLE",),
     "regression": ("Regression", "gaussian_regression"),

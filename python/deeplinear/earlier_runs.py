@@ -14,10 +14,10 @@ import xarray as xr
 from deeplinear._support.checks import FloatArray
 from deeplinear.dynamics import Dynamics, GradientDescent, GradientFlow
 from deeplinear.landscape import Landscape
+from deeplinear.landscape_runs import unstack
 from deeplinear.network import Network
 from deeplinear.records import RECORDABLE, Record, Recording, lengths_of_axes
 from deeplinear.run_settings import RunSettings
-from deeplinear.sweeps import unstack
 
 __all__ = ["EarlierRuns"]
 

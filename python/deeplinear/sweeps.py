@@ -1,29 +1,27 @@
-"""Training over a grid of initializations, dynamics and seeds."""
+"""Training over a grid: in memory, or in a store."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from itertools import product
-from math import prod
+from collections.abc import Sequence
 from typing import Any
 
 import numpy.typing as npt
 import xarray as xr
 
-from deeplinear._support.checks import instance_of, sequence_fields
 from deeplinear._support.progress import Update
+from deeplinear.description import Sweep
 from deeplinear.dynamics import Dynamics
+from deeplinear.grid_runs import run_in_memory
 from deeplinear.init import Initialization
 from deeplinear.landscape import Landscape
+from deeplinear.landscapes import Landscapes
 from deeplinear.records import Recorded
-from deeplinear.runs import require_memory_of, sweep_runs, swept_fields
-from deeplinear.seeds import check_seeds, labels
 
-__all__ = ["sweep"]
+__all__ = ["run_sweep", "sweep"]
 
 
 def sweep(
-    landscape: Landscape,
+    landscape: Landscape | Landscapes,
     init: Initialization,
     dynamics: Dynamics,
     *,
@@ -36,19 +34,25 @@ def sweep(
     dtype: npt.DTypeLike = "float64",
     threads: int | None = None,
     engine: str = "auto",
+    keep_weights: bool | None = None,
     keep_state: bool | None = None,
+    store: Any = None,
+    executor: Any = None,
+    budget: float | str | None = None,
     progress: bool | Update = True,
 ) -> xr.Dataset:
     """Train one run for every combination of the swept fields and seeds.
 
-    A field of `init` or `dynamics` that holds a sequence becomes a dimension of its name; ``seed``
-    is one more, the last. A run depends on its own settings and seed alone, not on what else is in
-    the sweep: each equals `simulate` from ``init.sample(network, seed)``, to the bit.
+    A field of the data, the networks, `init` or `dynamics` that holds a sequence becomes a
+    dimension of its name, in this order; ``seed`` is one more, the last. A run depends on its own
+    settings and seed alone, not on what else is in the sweep: each equals `simulate` from
+    ``init.sample(network, seed)``, to the bit.
 
     Parameters
     ----------
-    landscape : Landscape
-        The network and its data.
+    landscape : Landscape or Landscapes
+        The network and its data, or families of either, such as
+        ``dl.Landscapes(dl.Networks(depth=[2, 5]), dl.data.Gaussian(n=50, d=5, noise=[0, 1]))``.
     init : Initialization
         Such as ``dl.init.Gaussian([0.25, 0.5])``, or a law of your own.
     dynamics : GradientDescent or GradientFlow
@@ -60,6 +64,18 @@ def sweep(
         As of `simulate`; None records the start and the end.
     progress : bool or callable, default True
         As of `simulate`.
+    keep_weights : bool, optional
+        As of `Sweep`.
+    store : path, address or store of zarr, optional
+        Where the runs are kept, block by block; the extra ``store`` is needed. It is made if it is
+        not there, and opens in xarray while it fills. A second call goes on with what is left; a
+        sweep of another description is refused.
+    executor : optional
+        Who works on the blocks of a store: None, this process; "processes", one to a processor; a
+        `concurrent.futures.Executor`; a Dask client or the address of its scheduler; "mpi". Each
+        block then has one thread, unless `threads` says otherwise.
+    budget : float or str, optional
+        Seconds, or a text such as "3h", "90m" or "45s", after which no block of a store is begun.
     steps, time, record, tolerance, dtype, threads, engine, keep_state
         As of `simulate`.
 
@@ -72,6 +88,10 @@ def sweep(
         more, which no int64 holds, all seeds are decimal text, and stay it where `xarray.concat`
         puts them beside integers; ``seed.astype(str)`` makes all of them text, as a file needs.
 
+        Of a store, its variables are read when they are asked for: ``status`` holds numbers, whose
+        words are its attribute ``flag_meanings``, 0 and NaN where a run is not finished. Where
+        networks have several sizes, what a smaller one lacks is NaN.
+
     Raises
     ------
     TypeError, ValueError
@@ -81,50 +101,56 @@ def sweep(
         As of `simulate`.
     Interrupted
         On Ctrl-C, a `KeyboardInterrupt` whose ``dataset`` has the finished runs along ``run``,
-        with their swept fields and seeds as coordinates.
+        with their swept fields and seeds as coordinates. Of a store, a `KeyboardInterrupt`, also
+        on SIGTERM.
+    StoreError, NoWorkers
+        If a store cannot be used, or all workers are gone for a minute; see `deeplinear.store`.
+
+    Warns
+    -----
+    RuntimeWarning
+        If blocks of a store failed: what the first one said.
     """
-    instance_of("landscape", landscape, Landscape)
-    swept = {**swept_fields(init), **sequence_fields(dynamics), "seed": check_seeds(seeds)}
-    require_memory_of(landscape, prod(len(values) for values in swept.values()))
-    for name, values in swept.items():
-        if not isinstance(values, range) and len(set(values)) < len(values):
-            twice = next(value for i, value in enumerate(values) if value in values[:i])
-            raise ValueError(
-                f"{'seeds' if name == 'seed' else name} must be different values; "
-                f"got {twice!r} twice."
-            )
-    cells = zip(*product(*swept.values()), strict=True)
-    dataset = sweep_runs(
+    described = Sweep(
         landscape,
         init,
         dynamics,
-        runs=dict(zip(swept, cells, strict=True)),
+        seeds,
         steps=steps,
         time=time,
         record=record,
         every=every,
         tolerance=tolerance,
         dtype=dtype,
-        threads=threads,
         engine=engine,
+        keep_weights=keep_weights,
         keep_state=keep_state,
+    )
+    return run_sweep(
+        described,
+        threads=threads,
+        store=store,
+        executor=executor,
+        budget=budget,
         progress=progress,
     )
-    return unstack(dataset, swept)
 
 
-def unstack(dataset: xr.Dataset, swept: dict[str, Sequence[Any]]) -> xr.Dataset:
-    """Replace the dimension run, whose order is that of the cells, by the swept ones."""
-    sizes = tuple(len(values) for values in swept.values())
-    variables: dict[Hashable, Any] = {}
-    for name, variable in dataset.data_vars.items():
-        dims = tuple(swept) + variable.dims[1:]
-        values = variable.values.reshape(sizes + variable.shape[1:])
-        variables[name] = (dims, values, variable.attrs)
-    coords: dict[Hashable, Any] = {name: labels(values) for name, values in swept.items()}
-    for name, c in dataset.coords.items():
-        if "run" not in c.dims:
-            coords[name] = c
-        elif name != "run" and name not in swept:
-            coords[name] = (tuple(swept), c.values.reshape(sizes), c.attrs)
-    return xr.Dataset(variables, coords=coords, attrs=dataset.attrs)
+def run_sweep(
+    sweep: Sweep,
+    *,
+    threads: int | None = None,
+    store: Any = None,
+    executor: Any = None,
+    budget: float | str | None = None,
+    progress: bool | Update = True,
+) -> xr.Dataset:
+    """Run what is described; as `sweep`."""
+    if store is not None:
+        from deeplinear.store.run import run_in_store
+
+        return run_in_store(sweep, store, executor, budget, threads, progress)
+    for name, value in (("executor", executor), ("budget", budget)):
+        if value is not None:
+            raise ValueError(f"{name} must be None where no store is given; got {value!r}.")
+    return run_in_memory(sweep, threads, progress)

@@ -1,0 +1,250 @@
+"""Laws of the data: frozen settings that make a regression problem.
+
+A field that holds a sequence becomes a dimension of a sweep over `Landscapes`; `regression` takes
+single values.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import zipfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from deeplinear._support.checks import (
+    Counts,
+    FloatArray,
+    Names,
+    Numbers,
+    describe,
+    non_negative,
+    non_negative_integer,
+    one_of,
+    positive,
+    positive_integer,
+    scalar_or_sequence,
+    sequence_fields,
+)
+from deeplinear._support.files import user_path
+from deeplinear.init import Orthogonal
+from deeplinear.network import Network
+from deeplinear.regression import Regression, gaussian_regression
+
+__all__ = ["Data", "File", "Gaussian", "Spectral"]
+
+
+class Data(ABC):
+    """A law of the data: a frozen dataclass that makes them."""
+
+    @abstractmethod
+    def regression(self) -> Regression:
+        """Make the data.
+
+        Raises
+        ------
+        ValueError
+            If a field holds a sequence, or fields do not fit each other.
+        """
+
+
+def require_single(law: object) -> None:
+    """Refuse settings of which a field holds a sequence."""
+    for name in sequence_fields(law):
+        raise ValueError(f"{name} must be one value here; got a sequence.")
+
+
+@dataclass(frozen=True)
+class Gaussian(Data):
+    """Data of `deeplinear.gaussian_regression`.
+
+    Parameters
+    ----------
+    n, d : int or sequence of int
+        Samples and inputs.
+    noise : float or sequence of float, default 1
+        Standard deviation of the noise, zero or above.
+    seed : int or sequence of int, default 0
+        What the data are drawn from; the dimension of several is ``data_seed``.
+    """
+
+    n: Counts
+    d: Counts
+    noise: Numbers = 1.0
+    seed: Counts = 0
+
+    def __post_init__(self) -> None:
+        checks: dict[str, Callable[[str, object], Any]] = {
+            "n": positive_integer,
+            "d": positive_integer,
+            "noise": non_negative,
+            "seed": non_negative_integer,
+        }
+        for name, check in checks.items():
+            value = scalar_or_sequence(name, getattr(self, name), check)
+            object.__setattr__(self, name, value)
+
+    def regression(self) -> Regression:  # noqa: D102  (inherited)
+        require_single(self)
+        return gaussian_regression(self.n, self.d, self.noise, self.seed)  # type: ignore[arg-type]
+
+
+def _condition(name: str, value: object) -> float:
+    number = positive(name, value)
+    if number < 1:
+        raise ValueError(f"{name} must be at least 1; got {describe(value)}.")
+    return number
+
+
+def _end(name: str, value: object) -> str:
+    return one_of(name, value, ("top", "bottom"))
+
+
+@dataclass(frozen=True)
+class Spectral(Data):
+    """Noiseless data whose covariance has exactly the asked eigenvalues.
+
+    ``X = sqrt(n) Q diag(sqrt(lambda)) V^T``, so that ``C = V diag(lambda) V^T``, with eigenvalues
+    ``lambda`` in geometric progression from ``1 / condition`` to 1, and Haar matrices Q (n, d) and
+    V (d, d) that the seed alone decides. ``y = X w*`` with ``w*`` a unit eigenvector.
+
+    Parameters
+    ----------
+    n, d : int or sequence of int
+        Samples and inputs, ``n >= d >= 2``.
+    condition : float or sequence of float
+        The condition number of C, at least 1.
+    along : {"top", "bottom"} or sequence of them, default "top"
+        Whether ``w*`` is the eigenvector of the largest or of the smallest eigenvalue.
+    seed : int or sequence of int, default 0
+        What Q and V are drawn from; the dimension of several is ``data_seed``.
+    """
+
+    n: Counts
+    d: Counts
+    condition: Numbers
+    along: Names = "top"
+    seed: Counts = 0
+
+    def __post_init__(self) -> None:
+        checks: dict[str, Callable[[str, object], Any]] = {
+            "n": positive_integer,
+            "d": positive_integer,
+            "condition": _condition,
+            "along": _end,
+            "seed": non_negative_integer,
+        }
+        for name, check in checks.items():
+            value = scalar_or_sequence(name, getattr(self, name), check)
+            object.__setattr__(self, name, value)
+        n, d = np.min(self.n), np.max(self.d)
+        if np.min(self.d) < 2:
+            least = np.min(self.d)
+            raise ValueError(f"d must be at least 2, to have a top and a bottom; got {least}.")
+        if n < d:
+            raise ValueError(f"n must be at least d = {d}, for a covariance of full rank; got {n}.")
+
+    @np.errstate(over="ignore", under="ignore")
+    def regression(self) -> Regression:  # noqa: D102  (inherited)
+        require_single(self)
+        n, d, condition = int(self.n), int(self.d), float(self.condition)  # type: ignore[arg-type]
+        # Layers of shapes (d, d) and (n, d) with orthonormal columns.
+        shape = Network((d, d, n), readout=np.ones(n))
+        V, Q = Orthogonal(1.0).sample(shape, self.seed)  # type: ignore[arg-type]
+        eigenvalues = condition ** -np.linspace(1, 0, d)  # (d,), ascending to exactly 1
+        k = d - 1 if self.along == "top" else 0
+        root = np.sqrt(n * eigenvalues)
+        # y = X w* = sqrt(n lambda_k) Q_k for w* = V_k
+        return Regression(Q * root @ V.T, root[k] * Q[:, k])
+
+
+@dataclass(frozen=True)
+class File(Data):
+    """Data of a person's own, from a CSV or an NPZ file.
+
+    Of CSV, the first line has the names of the columns; all but the target are inputs. Of NPZ, the
+    arrays are ``X`` (n, d) and the target (n,), and ``X_test`` and the target's name with
+    ``_test``, if there are test data.
+
+    Parameters
+    ----------
+    path : path-like
+        The file, whose name ends with .csv or .npz.
+    target : str, default "y"
+        The name of what is predicted.
+    sha256 : str, optional
+        What the SHA-256 of the file must be; by default what it is. Results keep it.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read, is another than `sha256` says, or holds no such data.
+    """
+
+    path: str
+    target: str = "y"
+    sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        path = os.fspath(self.path)
+        object.__setattr__(self, "path", path)
+        if not isinstance(self.target, str):
+            raise TypeError(f"target must be a text; got {describe(self.target)}.")
+        if not path.lower().endswith((".csv", ".npz")):
+            raise ValueError(f"path must end with .csv or .npz; got {describe(path)}.")
+        digest = hashlib.sha256(self._bytes()).hexdigest()
+        if self.sha256 is not None and self.sha256 != digest:
+            raise ValueError(
+                f"sha256 must be that of {path}, {digest}; got {describe(self.sha256)}: the file "
+                "is another one than before."
+            )
+        object.__setattr__(self, "sha256", digest)
+
+    def _bytes(self) -> bytes:
+        try:
+            return user_path("path", self.path).read_bytes()
+        except OSError as error:
+            reason = error.strerror or error
+            raise ValueError(
+                f"path must be a file; {self.path} could not be read: {reason}."
+            ) from None
+
+    def regression(self) -> Regression:  # noqa: D102  (inherited)
+        content = io.BytesIO(self._bytes())
+        if hashlib.sha256(content.getbuffer()).hexdigest() != self.sha256:
+            raise ValueError(f"path must be the file that was described; {self.path} has changed.")
+        try:
+            arrays = (
+                self._csv(content) if self.path.lower().endswith(".csv") else self._npz(content)
+            )
+        except (zipfile.BadZipFile, UnicodeDecodeError, EOFError, ValueError) as error:
+            raise ValueError(f"path must hold data; {self.path} does not: {error}") from None
+        return Regression(*arrays)
+
+    def _csv(self, content: io.BytesIO) -> tuple[FloatArray, ...]:
+        import pandas as pd
+
+        table = pd.read_csv(content)
+        if self.target not in table.columns:
+            names = ", ".join(map(repr, table.columns))
+            raise ValueError(f"target must be one of {names}; got {self.target!r}.")
+        inputs = table.drop(columns=self.target)
+        for name in table.columns:
+            if not pd.api.types.is_numeric_dtype(table[name]):
+                raise ValueError(f"column {name!r} must hold numbers.")
+        return inputs.to_numpy(np.float64), table[self.target].to_numpy(np.float64)
+
+    def _npz(self, content: io.BytesIO) -> tuple[FloatArray, ...]:
+        with np.load(content, allow_pickle=False) as arrays:
+            names = ("X", self.target)
+            for name in names:
+                if name not in arrays:
+                    held = ", ".join(map(repr, arrays.files)) or "nothing"
+                    raise ValueError(f"the file must hold {name!r}; it holds {held}.")
+            tests = tuple(f"{name}_test" for name in names)
+            return tuple(arrays[n] for n in (*names, *(tests if tests[0] in arrays else ())))

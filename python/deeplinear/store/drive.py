@@ -1,0 +1,226 @@
+"""What is left of a store, handed to those who work, until nothing is or time is up."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future
+from concurrent.futures import wait as wait_for
+from dataclasses import dataclass, field, replace
+
+from deeplinear.store.blocks import Index
+from deeplinear.store.errors import NoWorkers, StoreError
+from deeplinear.store.executors import Here, Workers
+from deeplinear.store.layout import Store
+from deeplinear.store.work import Worked, give_up, work
+
+__all__ = ["Progress", "drive"]
+
+#: Tasks in flight for each worker: the next is there when one ends, and few are lost with a driver.
+_WINDOW = 3
+#: How often a block is tried, and how often its worker may die.
+_ATTEMPTS, _DEATHS = 3, 10
+#: Seconds without any worker after which nobody is waited for.
+PATIENCE = 60.0
+_TICK = 1.0
+
+
+@dataclass
+class Progress:
+    """Where a drive stands.
+
+    Attributes
+    ----------
+    blocks, done : int
+        Blocks in all, and those that are finished.
+    runs, steps : int
+        What this drive has trained.
+    seconds : float
+        How long it has worked.
+    failed : dict
+        What failed blocks said.
+    left : str
+        Why it ended before all was done: "budget", or nothing.
+    """
+
+    blocks: int
+    done: int
+    runs: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+    writing: float = 0.0
+    failed: dict[Index, str] = field(default_factory=dict)
+    left: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every block is finished."""
+        return self.done == self.blocks
+
+
+def drive(
+    store: Store,
+    workers: Workers,
+    *,
+    budget: float | None = None,
+    rotate: int | None = None,
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> Progress:
+    """Finish the blocks that are left.
+
+    Parameters
+    ----------
+    store : Store
+        The store.
+    workers : Workers
+        Who works.
+    budget : float, optional
+        Seconds after which no block is begun.
+    rotate : int, optional
+        Where to begin among those that are left, so that several drivers meet seldom; by default
+        the number of this process.
+    report : callable
+        Called when a block has ended, and every second at least.
+
+    Returns
+    -------
+    Progress
+        Where it ended.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be used: nothing more is tried.
+    NoWorkers
+        If there are none for a minute.
+    KeyboardInterrupt
+        On Ctrl-C; blocks that were begun are given up, and run again another time.
+    """
+    return _Drive(store, workers, budget, report).run(os.getpid() if rotate is None else rotate)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A block, how often it was tried, and how often its worker died."""
+
+    index: Index
+    again: bool
+    attempt: int = 0
+    deaths: int = 0
+
+
+class _Drive:
+    def __init__(
+        self,
+        store: Store,
+        workers: Workers,
+        budget: float | None,
+        report: Callable[[Progress], None],
+    ) -> None:
+        self._store, self._workers, self._budget, self._report = store, workers, budget, report
+        self._start = time.monotonic()
+        self._queue: deque[_Task] = deque()
+        self._running: dict[Future[Worked], _Task] = {}
+        self._seen = self._start
+        self.progress = Progress(store.blocks.count, 0)
+
+    def run(self, rotate: int) -> Progress:
+        done, failed = self._store.done(), self._store.failed()
+        self.progress.done = len(done - failed.keys())
+        left = [
+            _Task(index, index in failed)
+            for index in self._store.blocks
+            if index not in done or index in failed
+        ]
+        start = rotate * 7919 % len(left) if left else 0
+        self._queue.extend(left[start:] + left[:start])
+        self._report(self.progress)
+        try:
+            while self._queue or self._running:
+                self._hand_over()
+                if not self._running:
+                    break
+                self._collect()
+        except BaseException:
+            for future in self._running:
+                future.cancel()
+            raise
+        return self.progress
+
+    def _over(self) -> bool:
+        self.progress.seconds = time.monotonic() - self._start
+        over = self._budget is not None and self.progress.seconds >= self._budget
+        if over and self._queue:
+            self.progress.left = "budget"
+        return over
+
+    def _hand_over(self) -> None:
+        """Keep a few tasks in flight for every worker."""
+        window = 1 if isinstance(self._workers, Here) else max(_WINDOW * self._workers.count(), 1)
+        while self._queue and len(self._running) < window and not self._over():
+            task = self._queue.popleft()
+            tried = task.attempt + task.deaths
+            arguments = (self._store.path, task.index, tried, self._workers.threads, task.again)
+            try:
+                future = self._workers.submit(work, *arguments)
+            except Exception as error:
+                self._queue.appendleft(task)
+                if not self._workers.died(error) or not self._workers.mend():
+                    raise
+                return
+            self._running[future] = task
+
+    def _collect(self) -> None:
+        ready, _ = wait_for(self._running, timeout=_TICK, return_when=FIRST_COMPLETED)
+        now = time.monotonic()
+        if ready or self._workers.count() > 0:
+            self._seen = now
+        elif now - self._seen > PATIENCE:
+            raise NoWorkers(
+                "all workers are gone; what is finished is in the store, and the same command goes "
+                "on with the rest."
+            )
+        deaths = [self._take(future, self._running.pop(future)) for future in ready]
+        if any(deaths):
+            self._mend()
+        self.progress.seconds = now - self._start
+        self._report(self.progress)
+
+    def _take(self, future: Future[Worked], task: _Task) -> bool:
+        """Take what became of a block; True where its worker died."""
+        error = _Cancelled() if future.cancelled() else future.exception()
+        if error is None:
+            worked = future.result()
+            self.progress.done += 1
+            self.progress.runs += worked.runs
+            self.progress.steps += worked.steps
+            self.progress.writing += worked.writing
+            return False
+        if isinstance(error, (StoreError, KeyboardInterrupt)):
+            raise error
+        died = isinstance(error, _Cancelled) or self._workers.died(error)
+        task = replace(task, attempt=task.attempt + (not died), deaths=task.deaths + died)
+        if task.attempt < _ATTEMPTS and task.deaths < _DEATHS:
+            self._queue.append(task)
+        else:
+            text = f"{type(error).__name__}: {error}"
+            if died:
+                text = f"the worker died {task.deaths} times, killed or out of memory ({text})"
+            give_up(self._store.path, task.index, text)
+            self.progress.failed[task.index] = text
+        return died
+
+    def _mend(self) -> None:
+        """Replace workers that died, where they are ours, and hand over anew what they had."""
+        if not self._workers.mend():
+            return
+        for future, task in self._running.items():
+            future.cancel()
+            self._queue.append(replace(task, deaths=task.deaths + 1))
+        self._running.clear()
+
+
+class _Cancelled(RuntimeError):
+    """A task that was called off with its worker."""

@@ -1,0 +1,93 @@
+"""A sweep in a store, from its description to the open dataset."""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import xarray as xr
+
+from deeplinear._support.checks import describe, positive
+from deeplinear._support.progress import Update, progress_bar
+from deeplinear.description import Sweep
+from deeplinear.store.drive import drive
+from deeplinear.store.executors import workers_of
+from deeplinear.store.layout import create
+
+__all__ = ["open_dataset", "run_in_store", "seconds_of_budget"]
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def seconds_of_budget(budget: object) -> float | None:
+    """Take seconds, or a text such as "3h", "90m" or "45s"."""
+    if budget is None:
+        return None
+    if isinstance(budget, str):
+        found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([smhd])", budget.strip())
+        if not found:
+            raise ValueError(
+                "budget must be seconds, or a text such as '3h', '90m' or '45s'; "
+                f"got {describe(budget)}."
+            )
+        return positive("budget", float(found[1])) * _UNITS[found[2]]
+    return positive("budget", budget)
+
+
+def run_in_store(
+    sweep: Sweep,
+    path: Any,
+    executor: Any,
+    budget: object,
+    threads: int | None,
+    progress: bool | Update,
+) -> xr.Dataset:
+    """Finish what is left of a sweep in a store; as `deeplinear.sweep`."""
+    seconds = seconds_of_budget(budget)
+    store = create(path, sweep)
+    workers = workers_of(executor, threads)
+    try:
+        with progress_bar(progress, f"{sweep.runs} runs") as update, _terminated_as_interrupted():
+            ended = drive(
+                store, workers, budget=seconds, report=lambda x: update(x.done / x.blocks)
+            )
+    finally:
+        workers.close()
+    if ended.failed:
+        index, text = next(iter(ended.failed.items()))
+        warnings.warn(
+            f"{len(ended.failed)} of {ended.blocks} blocks failed; the first, {index}: {text}",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+    return open_dataset(store.path)
+
+
+def open_dataset(path: Any) -> xr.Dataset:
+    """Open a store as a dataset, whose variables are read when they are asked for."""
+    dataset: xr.Dataset = xr.open_zarr(path, chunks=None)
+    return dataset
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM stop the block as Ctrl-C does, where nobody else takes it."""
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

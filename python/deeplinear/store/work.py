@@ -1,0 +1,124 @@
+"""One block of a store: trained, written, and marked last."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from deeplinear.grid_runs import run_in_memory
+from deeplinear.options import STATUS
+from deeplinear.store.blocks import Index
+from deeplinear.store.layout import FAILED, Store, opened, trouble
+
+__all__ = ["Worked", "give_up", "work", "write"]
+
+_CODES = {name: code for code, name in enumerate(STATUS)}
+
+
+@dataclass(frozen=True)
+class Worked:
+    """What became of a block: numbers alone, never arrays.
+
+    Attributes
+    ----------
+    index : tuple of int
+        The block.
+    runs : int
+        The runs that were trained; 0 where another had finished the block.
+    steps : int
+        The steps that they took together.
+    seconds, writing : float
+        The seconds in all, and those of writing among them.
+    """
+
+    index: Index
+    runs: int
+    steps: int
+    seconds: float
+    writing: float
+
+
+@lru_cache(4)
+def _opened(path: str) -> Store:
+    return opened(path)
+
+
+def work(
+    path: Any, index: Index, attempt: int = 0, threads: int | None = 1, again: bool = False
+) -> Worked:
+    """Finish a block, unless it is finished.
+
+    Parameters
+    ----------
+    path : path, address or store of zarr
+        The store.
+    index : tuple of int
+        The block.
+    attempt : int
+        How often it was tried: arguments that differ are another task to those that remember tasks.
+    threads : int or None
+        The number of threads; None for as many as there are processors.
+    again : bool
+        Whether to train it though it is marked, since it failed before.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be read or written.
+    """
+    start = time.perf_counter()
+    store = _opened(path) if isinstance(path, str) else opened(path)
+    if not again and store.is_done(index):
+        return Worked(index, 0, 0, 0.0, 0.0)
+    part = store.sweep.part(store.blocks.places(index))
+    dataset = run_in_memory(part, threads, False)
+    trained = time.perf_counter()
+    write(store, index, dataset)
+    end = time.perf_counter()
+    steps = int(dataset["last_step"].sum())
+    return Worked(index, part.runs, steps, end - start, end - trained)
+
+
+def write(store: Store, index: Index, dataset: xr.Dataset) -> None:
+    """Write the runs of a block, and then its mark."""
+    axes = len(index)
+    with trouble(store.path):
+        for name in store.variables:
+            array = store.group[name]
+            values = _codes(dataset) if name == "status" else dataset[name].values
+            rest = array.shape[axes:]
+            array.blocks[(*index, *(0,) * len(rest))] = _padded(values, axes, rest)
+        if index in store._listed("blocks/error"):
+            store.group["blocks/error"].blocks[index] = np.full((1,) * axes, "", object)
+
+
+def _codes(dataset: xr.Dataset) -> npt.NDArray[np.int8]:
+    names, inverse = np.unique(dataset["status"].values, return_inverse=True)
+    codes = np.array([_CODES[str(name)] for name in names], np.int8)
+    return codes[inverse].reshape(dataset["status"].shape)
+
+
+def _padded(values: npt.NDArray[Any], axes: int, rest: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Put NaN after the last layer and the like of smaller networks."""
+    if values.shape[axes:] == rest:
+        return values
+    whole = np.full((*values.shape[:axes], *rest), np.nan)
+    whole[(slice(None),) * axes + tuple(map(slice, values.shape[axes:]))] = values
+    return whole
+
+
+def give_up(path: Any, index: Index, error: str) -> None:
+    """Mark a block as failed, and keep what it said."""
+    store = opened(path)
+    with trouble(store.path):
+        cell = np.full((1,) * len(index), error, object)
+        store.group["blocks/error"].blocks[index] = cell
+        places = store.blocks.places(index)
+        shape = tuple(cut.stop - cut.start for cut in places.values())
+        store.group["status"].blocks[index] = np.full(shape, FAILED, np.int8)
