@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from deeplinear.store.blocks import Index
 from deeplinear.store.errors import NoWorkers, StoreError
 from deeplinear.store.executors import Here, Workers
-from deeplinear.store.layout import Store
+from deeplinear.store.opened_store import Store
+from deeplinear.store.repair import sweep_litter
 from deeplinear.store.work import Worked, give_up, work
 
 __all__ = ["Progress", "drive"]
@@ -127,6 +128,7 @@ class _Drive:
         self.progress = Progress(store.blocks.count, 0)
 
     def run(self, rotate: int) -> Progress:
+        sweep_litter(self._store)
         done, failed = self._store.done(), self._store.failed()
         self.progress.done = len(done - failed.keys())
         left = [

@@ -136,8 +136,10 @@ class Cluster(Workers):
         return future
 
     def count(self) -> int:
-        workers = self._client.scheduler_info(n_workers=-1)["workers"]
-        return sum(worker["nthreads"] for worker in workers.values())
+        try:
+            return sum(self._client.nthreads().values())
+        except (OSError, TimeoutError):  # the scheduler is gone, too
+            return 0
 
     def died(self, error: BaseException) -> bool:
         return type(error).__name__ in ("KilledWorker", "CancelledError", "FutureCancelledError")

@@ -57,6 +57,8 @@ def run_in_store(
             ended = drive(
                 store, workers, budget=seconds, report=lambda x: update(x.done / x.blocks)
             )
+    except KeyboardInterrupt:  # not that of a block, whose runs are no result
+        raise KeyboardInterrupt("stopped; the same call goes on with what is left") from None
     finally:
         workers.close()
     if ended.failed:

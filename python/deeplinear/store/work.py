@@ -14,7 +14,7 @@ import xarray as xr
 from deeplinear.grid_runs import run_in_memory
 from deeplinear.options import STATUS
 from deeplinear.store.blocks import Index
-from deeplinear.store.layout import FAILED, Store, opened, trouble
+from deeplinear.store.opened_store import FAILED, Store, opened, trouble
 
 __all__ = ["Worked", "give_up", "work", "write"]
 
@@ -90,11 +90,12 @@ def write(store: Store, index: Index, dataset: xr.Dataset) -> None:
     axes = len(index)
     with trouble(store.path):
         for name in store.variables:
-            array = store.group[name]
+            # Also chunks of nothing but their fill, so that a chunk that is missing is damage.
+            array = store.group[name].with_config({"write_empty_chunks": True})
             values = _codes(dataset) if name == "status" else dataset[name].values
             rest = array.shape[axes:]
             array.blocks[(*index, *(0,) * len(rest))] = _padded(values, axes, rest)
-        if index in store._listed("blocks/error"):
+        if index in store.listed("blocks/error"):
             store.group["blocks/error"].blocks[index] = np.full((1,) * axes, "", object)
 
 
@@ -119,6 +120,4 @@ def give_up(path: Any, index: Index, error: str) -> None:
     with trouble(store.path):
         cell = np.full((1,) * len(index), error, object)
         store.group["blocks/error"].blocks[index] = cell
-        places = store.blocks.places(index)
-        shape = tuple(cut.stop - cut.start for cut in places.values())
-        store.group["status"].blocks[index] = np.full(shape, FAILED, np.int8)
+        store.group["status"].blocks[index] = np.full(store.shape_of(index), FAILED, np.int8)
