@@ -18,7 +18,7 @@ from pathlib import Path
 from deeplinear._support.checks import describe
 
 
-def require(purpose: str, *modules: str) -> None:
+def require(purpose: str, *modules: str, extra: str = "all") -> None:
     """Check that optional packages are installed.
 
     Parameters
@@ -27,18 +27,28 @@ def require(purpose: str, *modules: str) -> None:
         What needs them, the start of the error.
     *modules : str
         Their import names.
+    extra : str
+        The extra of the package that brings them.
 
     Raises
     ------
     ImportError
         With what to install.
     """
-    missing = [name for name in modules if find_spec(name) is None]
+    missing = [name for name in modules if not _is_there(name)]
     if missing:
+        brings = "every optional package" if extra == "all" else "what it needs"
         raise ImportError(
             f"{purpose} needs {' and '.join(missing)}, which can't be imported here; "
-            "pip install 'deeplinear[all]' brings every optional package."
+            f"pip install 'deeplinear[{extra}]' brings {brings}."
         )
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ValueError:  # what stands for it has no origin
+        return False
 
 
 def user_path(name: str, value: str | os.PathLike[str]) -> Path:

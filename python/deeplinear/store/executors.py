@@ -167,12 +167,12 @@ def workers_of(executor: Any, threads: int | None = None) -> Workers:
     elif isinstance(executor, str) and executor == "processes":
         workers = Processes()
     elif isinstance(executor, str) and executor == "mpi":
-        require("An executor of MPI", "mpi4py")
+        require("An executor of MPI", "mpi4py", extra="mpi")
         from mpi4py.futures import MPIPoolExecutor
 
         workers = Pool(MPIPoolExecutor())
     elif isinstance(executor, str) and "://" in executor:
-        require("A Dask cluster", "distributed")
+        require("A Dask cluster", "distributed", extra="cluster")
         from distributed import Client
 
         workers = Cluster(Client(executor))  # type: ignore[no-untyped-call]

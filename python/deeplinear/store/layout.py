@@ -21,7 +21,7 @@ from deeplinear.records import Record, lengths_of_axes
 from deeplinear.seeds import labels
 from deeplinear.store.blocks import Index, cut
 from deeplinear.store.errors import StoreError
-from deeplinear.store.opened_store import FORMAT, MODULES, Store, location, opened, trouble
+from deeplinear.store.opened_store import FORMAT, Store, location, opened, trouble
 from deeplinear.wording import canonical, differences, digest_of, words_of
 
 __all__ = ["NUMERICS", "create"]
@@ -40,7 +40,7 @@ def create(path: Any, sweep: Sweep) -> Store:
     ValueError
         If it is there with another description: the fields that differ are named.
     """
-    require("A store", *MODULES)
+    require("A store", "zarr", extra="store")
     words = words_of(sweep)
     where = location(path)
     if isinstance(where, str) and "://" not in where:
@@ -53,7 +53,8 @@ def create(path: Any, sweep: Sweep) -> Store:
         try:
             opened(path)
         except StoreError:
-            _fill(where, sweep, words)
+            with trouble(path):
+                _fill(where, sweep, words)
     store = opened(path)
     found = {**store.words, "numerics": store.group.attrs["numerics"]}
     if found != {**words, "numerics": NUMERICS}:

@@ -22,13 +22,12 @@ from deeplinear.store.blocks import Blocks, Index
 from deeplinear.store.errors import StoreError
 from deeplinear.wording import sweep_of
 
-__all__ = ["FAILED", "FORMAT", "MODULES", "Store", "location", "opened", "trouble"]
+__all__ = ["FAILED", "FORMAT", "Store", "location", "opened", "trouble"]
 
 #: Changes when a store is laid out in another way.
 FORMAT = 1
 #: What ``status`` holds where a block failed, beside the core's numbers.
 FAILED = len(STATUS)
-MODULES = ("zarr",)
 
 _TEST = ("X_test", "y_test")
 
@@ -148,7 +147,7 @@ def opened(path: Any, *, mode: str = "r+") -> Store:
     StoreError
         If it is not there, is no store of a sweep, or of a later format.
     """
-    require("A store", *MODULES)
+    require("A store", "zarr", extra="store")
     import zarr
 
     where = location(path)

@@ -50,9 +50,9 @@ def run_in_store(
 ) -> xr.Dataset:
     """Finish what is left of a sweep in a store; as `deeplinear.sweep`."""
     seconds = seconds_of_budget(budget)
-    store = create(path, sweep)
     workers = workers_of(executor, threads)
     try:
+        store = create(path, sweep)
         with progress_bar(progress, f"{sweep.runs} runs") as update, _terminated_as_interrupted():
             ended = drive(
                 store, workers, budget=seconds, report=lambda x: update(x.done / x.blocks)
