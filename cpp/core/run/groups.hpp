@@ -154,7 +154,8 @@ std::ptrdiff_t wide_state_size(const Problem& problem, const Fixed& plan, std::i
 }
 
 // As many lanes as are fast for the runs. Rules that keep numbers of their own have a register of
-// lanes, or one: further forms would take as long to compile again, and gain little.
+// lanes, or one: with two, their numbers beside the weights leave the first-level cache, and half a
+// register would take as long to compile again.
 template <template <class> class R, class Scalar>
 void run_lanes_of(Runs<Scalar>& runs) {
   constexpr bool plain = R<Pack<Scalar, 1>>::arrays == 0;
