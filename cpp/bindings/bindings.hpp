@@ -18,6 +18,7 @@ void register_config(py::module_& module);
 void register_landscape(py::module_& module);
 void register_least_squares(py::module_& module);
 void register_limits(py::module_& module);
+void register_normals(py::module_& module);
 void register_problem(py::module_& module);
 void register_plan(py::module_& module);
 void register_simulation(py::module_& module);

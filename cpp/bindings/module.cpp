@@ -10,6 +10,7 @@ PYBIND11_MODULE(DEEPLINEAR_MODULE, module, pybind11::mod_gil_not_used(),
 
   register_config(module);
   register_limits(module);
+  register_normals(module);
   register_least_squares(module);
   register_problem(module);
   register_landscape(module);

@@ -1,7 +1,7 @@
 """Calls of the classes and functions of the compiled module, with right and with broken arguments.
 
 The law: a call returns, or raises a TypeError, ValueError or MemoryError; it changes no array but
-the weights of a simulation; and a right call returns the same bits again, on any number of threads.
+what it fills or moves; and a right call returns the same bits again, on any number of threads.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ CALLS = (
     *("hessian_vector_product", "extreme_eigenvalues", "spectral_density", "all_finite"),
     *PARTS,
     *("record_lacks", "engine_lacks", "least_squares_modes", "expand", "restore"),
-    *("outcome", "pickled", "multiply_add_rate", "memory_bandwidth"),
+    *("outcome", "pickled", "multiply_add_rate", "memory_bandwidth", "standard_normals"),
     *(["simulate"] * 12),
     *(["train"] * 12),
 )
 #: Calls whose results do not depend on the threads
 THREADED = (*LANDSCAPE, *("hessian_vector_product", "extreme_eigenvalues", "spectral_density"))
-THREADED += ("all_finite", "simulate", "train")
+THREADED += ("all_finite", "standard_normals", "simulate", "train")
 # Long work that nothing interrupts, and more memory or threads than a machine need have
 TOO_MUCH: dict[str, Callable[[Any], bool]] = {
     "repetitions": lambda x: x > 10,
@@ -129,7 +129,7 @@ def _call(case: Case, threads: int = 1) -> tuple[Any, dict[str, Any]]:
 
 
 def _moved(call: str) -> str | None:
-    return "weights" if call in ("simulate", "train") else None
+    return {"simulate": "weights", "train": "weights", "standard_normals": "out"}.get(call)
 
 
 def _bits(result: Any, arguments: dict[str, Any]) -> bytes:
@@ -138,7 +138,7 @@ def _bits(result: Any, arguments: dict[str, Any]) -> bytes:
     what = None if isinstance(result, tuple(getattr(_core, one) for one in PARTS)) else result
     visit = arguments.get("visit")
     seen = visit and sorted(visit.seen.items())
-    return pickle.dumps((what, arguments.get("weights"), seen))
+    return pickle.dumps((what, arguments.get("weights"), arguments.get("out"), seen))
 
 
 def check(case: Case) -> None:

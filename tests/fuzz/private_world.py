@@ -235,6 +235,10 @@ class World(public_entries.World):
     def _pickled(self) -> dict[str, Any]:
         return {"value": _core.Direction(self.vector()), "protocol": 0}
 
+    def _standard_normals(self) -> dict[str, Any]:
+        seeds = np.array([0, self.setting["seed"], 1000], np.uint64)
+        return {"seeds": seeds, "out": np.zeros((3, self.parameters)), "threads": self.threads}
+
     def _multiply_add_rate(self) -> dict[str, Any]:
         return {"dtype": "float64", "threads": 1, "seconds": 1e-4}
 

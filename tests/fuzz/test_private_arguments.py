@@ -23,7 +23,7 @@ SETTINGS = {
 FUNCTIONS = tuple(one for one in dict.fromkeys(CALLS) if one not in ("restore", "train", "pickled"))
 #: Arrays whose other sizes are right, too, for a network with other data
 OF_ANY_LENGTH = (("all_finite", "vector"), ("Direction", "vector"))
-OF_ANY_LENGTH += (("Modes", "factor"), ("SampleSet", "inputs"))
+OF_ANY_LENGTH += (("Modes", "factor"), ("SampleSet", "inputs"), ("standard_normals", "out"))
 
 
 def arguments_of(call: str, setting: str = "linear") -> dict[str, Any]:
@@ -123,6 +123,8 @@ def test_pickles(name: str) -> None:
         ("Plan", "threads", 1025),
         ("Plan", "threads", 0),
         ("all_finite", "threads", 10**6),
+        ("standard_normals", "threads", 0),
+        ("standard_normals", "out", CHANGES["read-only"]),
         ("multiply_add_rate", "threads", 10**6),
         ("multiply_add_rate", "seconds", 1e300),
         ("multiply_add_rate", "seconds", float("nan")),
