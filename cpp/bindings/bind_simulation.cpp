@@ -3,6 +3,7 @@
 #include <functional>
 #include <limits>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include <pybind11/stl.h>
@@ -21,8 +22,8 @@ struct Result {
   Array<std::int32_t> status;
   Array<std::int64_t> last_step;
   Array<std::int32_t> out_of_range_layer;
-  py::dict records;   // name -> (runs, slots, ...)
-  py::list states;    // what runs keep beside their weights, (runs,) of arrays
+  py::dict records;                     // name -> (runs, slots, ...)
+  std::optional<Array<double>> states;  // what runs keep beside their weights, (runs, longest)
   py::dict accuracy;  // name -> (largest relative residual, eigenvalues that missed the tolerance)
   bool interrupted = false;
   std::string engine;
@@ -136,6 +137,21 @@ Array<T> to_array(const std::vector<Number>& numbers) {
   return array;
 }
 
+// Rows of several lengths, NaN after each; nothing where all are empty
+std::optional<Array<double>> to_rows(const std::vector<std::vector<double>>& states) {
+  std::size_t longest = 0;
+  for (const auto& state : states) longest = std::max(longest, state.size());
+  if (longest == 0) return std::nullopt;
+  auto rows = empty<double>({py::ssize_t(states.size()), py::ssize_t(longest)});
+  double* row = rows.mutable_data();
+  for (const auto& state : states) {
+    double* const end = std::copy(state.begin(), state.end(), row);
+    std::fill(end, row + longest, std::numeric_limits<double>::quiet_NaN());
+    row += longest;
+  }
+  return rows;
+}
+
 template <class Scalar>
 Result bind_simulate(const Problem& problem, Array<Scalar> weights, const Plan& plan,
                      const std::string& engine_name,
@@ -177,9 +193,7 @@ Result bind_simulate(const Problem& problem, Array<Scalar> weights, const Plan& 
   result.last_step = to_array<std::int64_t>(outcome.last_step);
   result.out_of_range_layer = to_array<std::int32_t>(outcome.out_of_range);
   result.interrupted = outcome.interrupted;
-  for (const auto& state : outcome.states) {
-    result.states.append(Array<double>(py::ssize_t(state.size()), state.data()));
-  }
+  result.states = to_rows(outcome.states);
   for (std::size_t i = 0; i < record.size(); ++i) {
     const Accuracy& accuracy = outcome.accuracies[i];
     result.accuracy[py::str(record[i].first)] =

@@ -26,6 +26,7 @@ def memory_bandwidth(threads: int, bytes: int, repetitions: int) -> tuple[float,
 _Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]
 
+def standard_normals(seeds: npt.NDArray[np.uint64], out: _Float64, threads: int) -> None: ...
 def least_squares_modes(
     columns: _Float64, y: _Float64, start: _Float64, tall: bool, rounding: float
 ) -> tuple[_Float64, _Float64, _Float64, _Float64, int, float]: ...
@@ -141,7 +142,7 @@ class Outcome:
     last_step: _Int64
     out_of_range_layer: npt.NDArray[np.int32]
     records: dict[str, _Float64]
-    states: list[_Float64]
+    states: _Float64 | None
     accuracy: dict[str, tuple[float, int]]
     interrupted: bool
     engine: str

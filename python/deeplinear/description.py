@@ -19,6 +19,7 @@ from deeplinear._support.checks import (
     sequence_fields,
     truth,
 )
+from deeplinear._support.distinct import first_again
 from deeplinear.dynamics import Dynamics
 from deeplinear.init import Initialization
 from deeplinear.landscape import Landscape
@@ -107,8 +108,7 @@ class Sweep:
             object.__setattr__(self, name, None if value is None else truth(name, value))
         for name, values in self.axes.items():
             if not isinstance(values, range) and len(set(values)) < len(values):
-                twice = next(value for i, value in enumerate(values) if value in values[:i])
-                field = "seeds" if name == "seed" else name
+                field, twice = "seeds" if name == "seed" else name, first_again(values)
                 raise ValueError(f"{field} must be different values; got {twice!r} twice.")
 
     @cached_property

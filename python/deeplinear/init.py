@@ -95,6 +95,12 @@ class Initialization(ABC):
         return f"{type(self).__qualname__}({', '.join(fields)})"
 
 
+def fill_normal(seed: int, vector: FloatArray) -> None:
+    """Fill a vector with standard normal numbers, the stream of a seed."""
+    sequence = np.random.SeedSequence(seed, spawn_key=(0,))
+    np.random.default_rng(sequence).standard_normal(out=vector)
+
+
 class _FromNormals(Initialization):
     """A law that turns standard normal layers into weights, in place."""
 
@@ -108,38 +114,13 @@ class _FromNormals(Initialization):
     @np.errstate(over="ignore", under="ignore")
     def _fill(self, network: Network, seed: int, vector: FloatArray) -> None:
         """Fill a vector (P,) with the weights that `sample` draws."""
-        sequence = np.random.SeedSequence(non_negative_integer("seed", seed), spawn_key=(0,))
-        np.random.default_rng(sequence).standard_normal(out=vector)
+        fill_normal(non_negative_integer("seed", seed), vector)
         for layer in network.unflatten(vector):
             self._transform(network, layer)
 
     @abstractmethod
     def _transform(self, network: Network, layer: FloatArray) -> None:
-        """Turn a standard normal layer, shape (d_k, d_{k-1}), into weights, in place."""
-
-
-def fill(law: Initialization, network: Network, seed: int, vector: FloatArray) -> None:
-    """Fill a vector (P,) with the weights that ``law.sample(network, seed)`` draws.
-
-    Parameters
-    ----------
-    law : Initialization
-        Laws of this module write into the vector; what `sample` of another returns is checked.
-    network, seed
-        As of `Initialization.sample`.
-    vector : ndarray, shape (P,)
-        What is filled.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If what `sample` returns does not fit the network, or is not finite.
-    """
-    if isinstance(law, _FromNormals) and type(law).sample is _FromNormals.sample:
-        law._fill(network, seed, vector)
-        return
-    name = f"the return value of {type(law).__name__}.sample"
-    vector[:] = network._gather_one(law.sample(network, seed), name)
+        """Turn standard normal layers, shape (..., d_k, d_{k-1}), into weights, in place."""
 
 
 class _Scaled(_FromNormals):
@@ -191,9 +172,10 @@ class Residual(_Scaled):
 
     def _transform(self, network: Network, layer: FloatArray) -> None:
         # (d_k, d_{k-1}): I + s / sqrt(L d_{k-1}) N_k
-        layer *= single("scale", self.scale) / math.sqrt(network.depth * layer.shape[1])
+        rows, columns = layer.shape[-2:]
+        layer *= single("scale", self.scale) / math.sqrt(network.depth * columns)
         layer += 0.0  # of scale zero: no negative zeros
-        np.einsum("ii->i", layer[: layer.shape[1], : layer.shape[0]])[:] += 1
+        np.einsum("...ii->...i", layer[..., :columns, :rows])[...] += 1
 
 
 @dataclass(frozen=True)
@@ -201,7 +183,7 @@ class Identity(_FromNormals):
     """Every layer the identity: ones on the main diagonal, zeros elsewhere. Nothing is random."""
 
     def _transform(self, network: Network, layer: FloatArray) -> None:
-        layer[:] = np.eye(*layer.shape)
+        layer[...] = np.eye(*layer.shape[-2:])
 
 
 @dataclass(frozen=True)
@@ -220,16 +202,17 @@ class Orthogonal(_Scaled):
     scale: Numbers
 
     def _transform(self, network: Network, layer: FloatArray) -> None:
-        layer[:] = single("scale", self.scale) * _orthonormal(layer)
+        layer[...] = single("scale", self.scale) * _orthonormal(layer)
 
 
 def _orthonormal(N: FloatArray) -> FloatArray:
-    """Haar-distributed matrix from a standard normal one of the same shape."""
-    if N.shape[0] < N.shape[1]:
-        return np.ascontiguousarray(_orthonormal(N.T).T)
+    """Haar-distributed matrices from standard normal ones of the same shape, (..., m, n)."""
+    if N.shape[-2] < N.shape[-1]:
+        return np.ascontiguousarray(_orthonormal(N.swapaxes(-2, -1)).swapaxes(-2, -1))
     Q, R = np.linalg.qr(N)
     # N = Q R is unique, and Q follows the Haar law, once diag(R) > 0
-    return Q * np.where(np.diagonal(R) < 0, -1.0, 1.0)
+    signs = np.where(np.diagonal(R, axis1=-2, axis2=-1) < 0, -1.0, 1.0)
+    return Q * signs[..., np.newaxis, :]
 
 
 class FromWeights(Comparable, Initialization):
@@ -291,6 +274,14 @@ class FromWeights(Comparable, Initialization):
             )
         require_memory("weights", network, network.parameters)
         return network.unflatten(aligned_copy(self._vectors[number if self.starts > 1 else 0]))
+
+    def _take(self, network: Network, seeds: npt.NDArray[np.uint64], rows: FloatArray) -> None:
+        """Fill rows (seeds, P) with the starts of seeds."""
+        self._check(network)
+        beyond = np.flatnonzero(seeds >= self.starts)
+        if self.starts > 1 and len(beyond) > 0:
+            self.sample(network, int(seeds[beyond[0]]))  # says that there is no such start
+        rows[...] = self._vectors[seeds.astype(np.int64) if self.starts > 1 else 0]
 
     def _check(self, network: Network) -> None:
         """Refuse a network of other shapes."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from itertools import product
-from math import prod
 from typing import Any
 
 import numpy.typing as npt
@@ -12,11 +10,12 @@ import xarray as xr
 
 from deeplinear._support.checks import instance_of, sequence_fields
 from deeplinear._support.progress import Update
+from deeplinear.cells import Cells
 from deeplinear.dynamics import Dynamics
 from deeplinear.init import Initialization
 from deeplinear.landscape import Landscape
 from deeplinear.records import Recorded
-from deeplinear.runs import require_memory_of, sweep_runs, swept_fields
+from deeplinear.runs import run_cells, swept_fields
 from deeplinear.seeds import check_seeds, labels
 
 __all__ = ["sweep_landscape", "unstack"]
@@ -42,20 +41,12 @@ def sweep_landscape(
     """Run a sweep on one landscape; as `sweep`."""
     instance_of("landscape", landscape, Landscape)
     swept = {**swept_fields(init), **sequence_fields(dynamics), "seed": check_seeds(seeds)}
-    require_memory_of(landscape, prod(len(values) for values in swept.values()))
-    for name, values in swept.items():
-        if not isinstance(values, range) and len(set(values)) < len(values):
-            twice = next(value for i, value in enumerate(values) if value in values[:i])
-            raise ValueError(
-                f"{'seeds' if name == 'seed' else name} must be different values; "
-                f"got {twice!r} twice."
-            )
-    cells = zip(*product(*swept.values()), strict=True)
-    dataset = sweep_runs(
+    dataset = run_cells(
         landscape,
         init,
         dynamics,
-        runs=dict(zip(swept, cells, strict=True)),
+        Cells.grid(swept),
+        progress=progress,
         steps=steps,
         time=time,
         record=record,
@@ -65,7 +56,6 @@ def sweep_landscape(
         threads=threads,
         engine=engine,
         keep_state=keep_state,
-        progress=progress,
     )
     return unstack(dataset, swept)
 

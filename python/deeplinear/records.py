@@ -249,9 +249,9 @@ class Observers:
 
     def carry_forward(self, converged: npt.NDArray[np.bool_]) -> None:
         """Let runs that converged keep their last values to the end."""
-        for run in np.flatnonzero(converged):
-            last = self._last[run]
-            for values in self.values.values():
+        for values in self.values.values():
+            for run in np.flatnonzero(converged):
+                last = self._last[run]
                 values[run, last + 1 :] = values[run, last]
 
     def variables(self, axis: str) -> dict[str, tuple[tuple[str, ...], npt.NDArray[Any]]]:

@@ -16,7 +16,6 @@ from deeplinear.earlier_runs import EarlierRuns, like, one
 from deeplinear.landscape import Landscape
 from deeplinear.options import Options, check_options
 from deeplinear.records import Recorded
-from deeplinear.run_settings import RunSettings
 from deeplinear.schedule import Origin
 from deeplinear.simulation import Interrupted, add_accuracy, require_copy, run_ensemble
 
@@ -135,11 +134,7 @@ def _go_on(
 ) -> xr.Dataset:
     rows, settings = earlier.rows, earlier.settings
     part = earlier.flat.isel(run=rows)
-    chosen = RunSettings(
-        settings.kind,
-        settings.method,
-        {name: values[rows] for name, values in settings.columns.items()},
-    )
+    chosen = settings.take(rows)
     origin = Origin(
         float(earlier.places[-1]),
         np.ascontiguousarray(part["last_step"].values, np.int64),

@@ -90,6 +90,11 @@ class RunSettings:
         columns = {name: np.concatenate([s.column(name) for s in settings]) for name in names}
         return cls(first.kind, first.method, columns)
 
+    def take(self, runs: npt.NDArray[np.int64]) -> RunSettings:
+        """Return the settings of runs by their numbers, some of them perhaps several times."""
+        columns = {name: values[runs] for name, values in self.columns.items()}
+        return RunSettings(self.kind, self.method, columns)
+
     def column(self, name: str) -> npt.NDArray[Any]:
         """Return the numbers of a field, zeros where the dynamics do not have it."""
         return self.columns.get(name, np.zeros(self.runs))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
@@ -10,31 +10,29 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from deeplinear._support.checks import (
-    FloatArray,
-    describe,
-    instance_of,
-    is_sequence,
-    number_or_text,
-    scalar_or_sequence,
-    sequence_fields,
-)
+from deeplinear._support.checks import FloatArray, instance_of, sequence_fields
+from deeplinear._support.distinct import Index
 from deeplinear._support.memory import aligned_empty, require_memory
 from deeplinear._support.progress import Update, progress_bar
+from deeplinear.cells import Cells, listed
+from deeplinear.draws import draw
 from deeplinear.dynamics import Dynamics, GradientDescent, GradientFlow
-from deeplinear.init import Initialization, fill
+from deeplinear.init import Initialization
 from deeplinear.landscape import Landscape
 from deeplinear.options import Options, check_options
 from deeplinear.records import TAKEN, Recorded, Recording
 from deeplinear.run_settings import RunSettings
-from deeplinear.seeds import check_seed, labels
-from deeplinear.simulation import Interrupted, add_accuracy, run_ensemble
+from deeplinear.schedule import schedule
+from deeplinear.seeds import labels
+from deeplinear.simulation import Interrupted, add_accuracy, keeps_states, run_ensemble
 
 __all__ = ["sweep_runs"]
 
 _OF_DYNAMICS = {field.name for kind in (GradientDescent, GradientFlow) for field in fields(kind)}
 #: What else results name: a field that an initialization sweeps has another name.
 _TAKEN = TAKEN | _OF_DYNAMICS
+#: Bytes of a run beside its weights and records: settings, number, status, last step
+_BESIDE_WEIGHTS = 200
 
 
 def sweep_runs(
@@ -99,14 +97,12 @@ def sweep_runs(
     (('run', 'step'), [0.1, 0.1, 0.5])
     """
     instance_of("landscape", landscape, Landscape)
-    columns = _columns(runs)
-    count = len(columns["seed"])
-    require_memory_of(landscape, count)
-    of_init, of_dynamics = _owners(init, dynamics, columns)
-    methods = {"method": tuple(dict.fromkeys(columns["method"]))} if "method" in of_dynamics else {}
-    options = check_options(
+    return run_cells(
         landscape,
-        _with_values(dynamics, {k: columns[k][0] for k in of_dynamics} | methods),
+        init,
+        dynamics,
+        Cells.of_lists(runs),
+        progress=progress,
         steps=steps,
         time=time,
         record=record,
@@ -117,19 +113,83 @@ def sweep_runs(
         engine=engine,
         keep_state=keep_state,
     )
-    _check_names(options.record, columns)
-    # Run by run, since not every combination need be allowed.
-    settings = [
-        RunSettings.of(_with_values(dynamics, dict(zip(of_dynamics, values, strict=True))))
-        for values in _rows(columns, of_dynamics)
-    ]
-    vectors = _initial_weights(landscape, init, columns, of_init)
-    coordinates = {name: labels(values) for name, values in columns.items()}
-    with progress_bar(progress, f"{count} runs") as update:
-        try:
-            dataset = _run(landscape, vectors, settings, coordinates, options, update)
-        except Interrupted as interrupted:
-            raise Interrupted(_described(interrupted.dataset, init)) from None
+
+
+def run_cells(
+    landscape: Landscape,
+    init: Initialization,
+    dynamics: Dynamics,
+    cells: Cells,
+    *,
+    progress: bool | Update,
+    **arguments: Any,
+) -> xr.Dataset:
+    """Check what is left of the arguments of `sweep_runs`, and train the runs."""
+    _require_memory(landscape, cells)
+    options = check_cells(landscape, init, dynamics, cells, **arguments)
+    with progress_bar(progress, f"{cells.runs} runs") as update:
+        return train_cells(landscape, init, dynamics, cells, options, update)
+
+
+def check_cells(
+    landscape: Landscape,
+    init: Initialization,
+    dynamics: Dynamics,
+    cells: Cells,
+    **arguments: Any,
+) -> Options:
+    """Check the names of cells, and the arguments that `simulate` and `sweep` share."""
+    _, of_dynamics = _owners(init, dynamics, cells)
+    values = cells.first(of_dynamics)
+    if "method" in values:
+        values["method"] = tuple(one["method"] for one in cells.combinations(["method"])[0])
+    options = check_options(landscape, _with_values(dynamics, values), **arguments)
+    _check_names(options.record, cells)
+    return options
+
+
+def train_cells(
+    landscape: Landscape,
+    init: Initialization,
+    dynamics: Dynamics,
+    cells: Cells,
+    options: Options,
+    progress: Update,
+) -> xr.Dataset:
+    """Train the runs of checked cells.
+
+    Parameters
+    ----------
+    landscape : Landscape
+        The network and its data.
+    init, dynamics
+        Their fields that `cells` hold are replaced by these values.
+    cells : Cells
+        What differs from run to run.
+    options : Options
+        What `check_cells` returned, of these cells or of some that hold these.
+    progress : callable
+        Called with the share that is done.
+
+    Returns
+    -------
+    xarray.Dataset
+        As of `sweep_runs`.
+
+    Raises
+    ------
+    TypeError, ValueError, MemoryError, Interrupted
+        As of `sweep`.
+    """
+    of_init, of_dynamics = _owners(init, dynamics, cells)
+    parts = _settings(dynamics, cells, of_dynamics)
+    _require_all(landscape, cells, options, parts)
+    vectors = _initial_weights(landscape, init, cells, of_init, options.threads)
+    coordinates = {name: cells.labels(name) for name in cells.values}
+    try:
+        dataset = _run(landscape, vectors, parts, coordinates, options, progress)
+    except Interrupted as interrupted:
+        raise Interrupted(_described(interrupted.dataset, init)) from None
     return _described(dataset, init)
 
 
@@ -149,70 +209,42 @@ def swept_fields(init: Initialization) -> dict[str, tuple[Any, ...]]:
     return swept
 
 
-def require_memory_of(landscape: Landscape, runs: int) -> None:
-    """Refuse more runs than fit the memory."""
-    network = landscape.network
-    require_memory(f"{runs} runs", network, float(network.parameters) * runs)
+def _require_memory(landscape: Landscape, cells: Cells, beside: float = 0.0) -> None:
+    """Refuse more runs than fit the memory, with so many bytes beside weights and coordinates."""
+    own = sum(8 + labels(values[:1]).dtype.itemsize for values in cells.values.values())
+    each = 8 * landscape.network.parameters + own + _BESIDE_WEIGHTS
+    require_memory(f"{cells.runs} runs", landscape.network, float(each) * cells.runs + beside, 1)
 
 
-def _columns(runs: Any) -> dict[str, tuple[Any, ...]]:
-    """Return what the runs have, by name, of one length, seeds checked."""
-    takes = "runs must be a mapping of names to sequences, or a sequence of mappings, one per run"
-    if isinstance(runs, Mapping) or hasattr(runs, "keys"):
-        given = {name: runs[name] for name in runs.keys()}  # noqa: SIM118  (of a data frame)
-        for name, values in given.items():
-            if not is_sequence(values):
-                raise TypeError(
-                    f"runs[{name!r}] must be a sequence, of one value per run; "
-                    f"got {describe(values)}."
-                )
-    elif isinstance(runs, (list, tuple)):
-        given = _transposed(runs)
-    else:
-        raise TypeError(f"{takes}; got {describe(runs)}.")
-    if "seed" not in given:
-        raise ValueError(f"runs must hold 'seed'; got {_listed(given)}.")
-    lengths = {name: len(values) for name, values in given.items()}
-    if len(set(lengths.values())) > 1:
-        counts = ", ".join(f"{count} of {name!r}" for name, count in lengths.items())
-        raise ValueError(f"runs must hold one value per run of every name; got {counts}.")
-    if not lengths["seed"]:
-        raise ValueError("runs must hold at least one run; got none.")
-    columns: dict[str, Any] = {}
-    for name, values in given.items():
-        check: Callable[[str, object], Any] = check_seed if name == "seed" else number_or_text
-        columns[name] = scalar_or_sequence(f"runs[{name!r}]", values, check)
-    return columns
+def _require_all(
+    landscape: Landscape, cells: Cells, options: Options, parts: list[tuple[Index, RunSettings]]
+) -> None:
+    """Refuse runs that do not fit the memory with all that comes of them."""
+    network, several = landscape.network, len(parts) > 1
+    beside = 0.0
+    for runs, settings in parts:
+        numbers = options.record.size(network) * len(
+            schedule(network, settings, options).coordinate
+        )
+        if keeps_states(network, len(runs), options.keep_state):
+            numbers += 2 * network.parameters * float(np.any(settings.column("momentum") > 0))
+        each = 8 * numbers
+        if several or options.dtype != "float64":  # copies of the weights
+            each += network.parameters * np.dtype(options.dtype).itemsize
+        beside += len(runs) * each * (4 if several else 1)  # parts are put together, and sorted
+    _require_memory(landscape, cells, beside)
 
 
-def _transposed(runs: Sequence[Any]) -> dict[str, list[Any]]:
-    """Return the values of a list of mappings by name."""
-    for i, run in enumerate(runs):
-        if not isinstance(run, Mapping):
-            raise TypeError(f"runs[{i}] must be a mapping of names to values; got {describe(run)}.")
-        if run.keys() != runs[0].keys():
-            raise ValueError(
-                f"runs[{i}] must hold what runs[0] holds, {_listed(runs[0])}; got {_listed(run)}."
-            )
-    return {name: [run[name] for run in runs] for name in runs[0]} if runs else {"seed": []}
-
-
-def _listed(names: Mapping[str, Any]) -> str:
-    return ", ".join(map(repr, names)) or "nothing"
-
-
-def _owners(
-    init: Initialization, dynamics: Dynamics, columns: dict[str, tuple[Any, ...]]
-) -> tuple[list[str], list[str]]:
+def _owners(init: Initialization, dynamics: Dynamics, cells: Cells) -> tuple[list[str], list[str]]:
     """Say which names are fields of the initialization, and which of the dynamics."""
     needed = [*swept_fields(init), *sequence_fields(dynamics)]
     for name in needed:
-        if name not in columns:
+        if name not in cells.values:
             raise ValueError(
                 f"runs must hold {name!r}, of which init or dynamics holds a sequence; "
-                f"got {_listed(columns)}."
+                f"got {listed(cells.values)}."
             )
-    names = [name for name in columns if name != "seed"]
+    names = [name for name in cells.values if name != "seed"]
     of_dynamics = [name for name in names if name in _field_names(dynamics)]
     of_init = [name for name in names if name in _field_names(init) - _TAKEN]
     for name in names:
@@ -225,10 +257,10 @@ def _owners(
     return of_init, of_dynamics
 
 
-def _check_names(record: Recording, columns: dict[str, tuple[Any, ...]]) -> None:
+def _check_names(record: Recording, cells: Cells) -> None:
     """Refuse functions that are called like a coordinate of the runs."""
     for function in record.functions:
-        if function.__name__ in columns:
+        if function.__name__ in cells.values:
             raise ValueError(
                 "record must hold functions with names of their own; "
                 f"{function.__name__!r} is swept."
@@ -241,66 +273,68 @@ def _field_names(configuration: Any) -> set[str]:
     return {field.name for field in fields(configuration) if field.init}
 
 
-def _rows(columns: dict[str, tuple[Any, ...]], names: Sequence[str]) -> list[tuple[Any, ...]]:
-    """Return the values of some names, run by run."""
-    count = len(columns["seed"])
-    return list(zip(*(columns[name] for name in names), strict=True)) if names else [()] * count
-
-
 def _with_values(configuration: Any, values: dict[str, Any]) -> Any:
     return replace(configuration, **values) if values else configuration
 
 
+def _settings(
+    dynamics: Dynamics, cells: Cells, names: list[str]
+) -> list[tuple[Index, RunSettings]]:
+    """Return the runs of each integrator with their settings.
+
+    What differs is checked in its combinations, since not every one need be allowed.
+    """
+    combinations, which = cells.combinations(names)
+    each = [RunSettings.of(_with_values(dynamics, values)) for values in combinations]
+    found = []
+    for method in dict.fromkeys(settings.method for settings in each):
+        own = np.array([settings.method == method for settings in each])
+        runs = np.flatnonzero(own[which])
+        joined = RunSettings.join([settings for settings in each if settings.method == method])
+        found.append((runs, joined.take((np.cumsum(own) - 1)[which[runs]])))
+    return found
+
+
 def _initial_weights(
-    landscape: Landscape,
-    init: Initialization,
-    columns: dict[str, tuple[Any, ...]],
-    names: list[str],
+    landscape: Landscape, init: Initialization, cells: Cells, names: list[str], threads: int
 ) -> FloatArray:
     """Sample the weights (runs, P), once for all runs that share the law and the seed."""
     network = landscape.network
-    drawn: dict[tuple[Any, ...], FloatArray] = {}
-    vectors = aligned_empty((len(columns["seed"]), network.parameters))
-    for row, key in zip(vectors, _rows(columns, [*names, "seed"]), strict=True):
-        if key in drawn:
-            row[:] = drawn[key]
-        else:
-            law = _with_values(init, dict(zip(names, key[:-1], strict=True)))
-            fill(law, network, key[-1], row)
-            drawn[key] = row
+    combinations, law_of = cells.combinations(names)
+    laws = [_with_values(init, values) for values in combinations]
+    vectors = aligned_empty((cells.runs, network.parameters))
+    draw(network, laws, law_of, cells.values["seed"], cells.index("seed"), vectors, threads)
     return vectors
 
 
 def _run(
     landscape: Landscape,
     vectors: FloatArray,
-    settings: list[RunSettings],
+    parts: list[tuple[Index, RunSettings]],
     coordinates: dict[str, npt.NDArray[Any]],
     options: Options,
     progress: Update,
 ) -> xr.Dataset:
     """Run all, one integrator at a time; what the runs have become coordinates of run."""
-    methods = list(dict.fromkeys(s.method for s in settings))
     done: list[xr.Dataset] = []
-    started = 0
-    for method in methods:
-        rows = np.array([i for i, s in enumerate(settings) if s.method == method])
-        count = len(rows)
+    started, count = 0, len(vectors)
+    for rows, settings in parts:
+        more = len(rows)
         try:
             part = run_ensemble(
                 landscape,
-                vectors if len(methods) == 1 else vectors[rows],
-                RunSettings.join([settings[i] for i in rows]),
+                vectors if len(parts) == 1 else vectors[rows],
+                settings,
                 options,
-                lambda x, n=started, more=count: progress((n + more * x) / len(settings)),  # type: ignore[misc]
+                lambda x, n=started, more=more: progress((n + more * x) / count),  # type: ignore[misc]
             )
         except Interrupted as interrupted:
             part = interrupted.dataset
             done.append(_labelled(part, rows[part.run.values], coordinates))
             raise Interrupted(_join(done)) from None
         done.append(_labelled(part, rows, coordinates))
-        started += count
-    return _join(done).sortby("run")
+        started += more
+    return done[0] if len(done) == 1 else _join(done).sortby("run")
 
 
 def _labelled(

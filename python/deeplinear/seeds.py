@@ -15,6 +15,7 @@ from deeplinear._support.checks import (
     positive_integer,
     refuse_masked,
 )
+from deeplinear._support.distinct import plain_array
 
 __all__ = ["check_seed", "check_seeds", "labels"]
 
@@ -43,6 +44,9 @@ def check_seeds(seeds: object) -> Sequence[int]:
             for end in (seeds[0], seeds[-1]):
                 non_negative_integer("seeds", end, _LARGEST)
     elif isinstance(seeds, Sequence) or is_sequence(seeds):
+        array = plain_array(seeds)
+        if array is not None and array.dtype.kind in "iu" and array.min() >= 0:
+            return tuple(array.tolist())
         refuse_masked("seeds", seeds)
         entries: Iterable[object] = seeds  # type: ignore[assignment]
         values = tuple(check_seed(f"seeds[{i}]", entry) for i, entry in enumerate(entries))
@@ -58,7 +62,9 @@ def labels(values: Sequence[Any]) -> npt.NDArray[Any]:
 
     Beside int64, which other results have, NumPy turns uint64 into float64.
     """
-    if all(isinstance(value, int) and not isinstance(value, bool) for value in values):
+    if isinstance(values, range) and max(values[0], values[-1]) < 2**63:
+        return values[0] + values.step * np.arange(len(values))
+    if all(issubclass(kind, int) and kind is not bool for kind in set(map(type, values))):
         if max(values) >= 2**63 or min(values) < -(2**63):
             return np.array([str(value) for value in values])
         return np.array(values, np.int64)

@@ -222,7 +222,7 @@ def run_ensemble(
         plan.last_step,
         done=None if origin is None else origin.done,
         states=None if origin is None else origin.states,
-        keep_states=_keeps_states(network, len(start), options.keep_state),
+        keep_states=keeps_states(network, len(start), options.keep_state),
     )
     outcome = _core.simulate(
         landscape._problem,
@@ -234,7 +234,7 @@ def run_ensemble(
         observers.visit if options.record.functions else None,
         progress,
     )
-    observers.carry_forward(STATUS_NAMES[outcome.status] == "converged")
+    observers.carry_forward(outcome.status == _CONVERGED)
     axis = settings.kind.axis
     variables: dict[str, Any] = {}
     for record in options.record.records:
@@ -245,8 +245,8 @@ def run_ensemble(
         variables[record.variable] = (dims, outcome.records[record.name], attrs)
     variables |= observers.variables(axis)
     variables["weights"] = (("run", "parameter"), start)
-    if any(len(state) for state in outcome.states):
-        variables["state"] = (("run", "state_entry"), _padded(outcome.states), _STATE)
+    if outcome.states is not None:
+        variables["state"] = (("run", "state_entry"), outcome.states, _STATE)
     variables["status"] = (("run",), STATUS_NAMES[outcome.status])
     variables["last_step"] = (("run",), outcome.last_step, {"long_name": "steps taken"})
     used = {dim for dims, *_ in variables.values() for dim in dims}
@@ -301,24 +301,18 @@ def _require_beside_weights(network: Network, settings: RunSettings, options: Op
         )
 
 
+_CONVERGED = STATUS_NAMES.tolist().index("converged")
 _STATE = {"long_name": "what a run needs beside its weights to go on"}
 #: Numbers of all states that are kept without being asked for
 _SMALL_STATE = 2**24
 
 
-def _keeps_states(network: Network, runs: int, wanted: bool | None) -> bool:
+def keeps_states(network: Network, runs: int, wanted: bool | None) -> bool:
+    """Say whether runs keep their states, and refuse those that are wanted but do not fit."""
     most = 2.0 * network.parameters + 16 * (1 + 2 * sum(network.widths))
     if wanted:
         require_memory("the states of runs", network, 2 * most * runs)
     return most * runs <= _SMALL_STATE if wanted is None else wanted
-
-
-def _padded(states: Sequence[FloatArray]) -> FloatArray:
-    """Put states of several lengths into one array, NaN after each."""
-    rows = np.full((len(states), max(len(state) for state in states)), np.nan)
-    for row, state in zip(rows, states, strict=True):
-        row[: len(state)] = state
-    return rows
 
 
 #: Attributes of records that come from iterations
