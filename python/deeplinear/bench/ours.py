@@ -7,15 +7,18 @@ from inspect import signature
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from deeplinear.bench.problems import Problem
 from deeplinear.dynamics import Dynamics, GradientDescent, GradientFlow
+from deeplinear.init import Gaussian
 from deeplinear.landscape import Landscape, Sharpness
 from deeplinear.network import Network
 from deeplinear.regression import Regression
 from deeplinear.simulation import simulate
+from deeplinear.sweeps import sweep
 
-__all__ = ["descent", "flow", "landscape", "sharpness"]
+__all__ = ["descent", "flow", "landscape", "sampled_runs", "sharpness", "sweep_runs"]
 
 RTOL, ATOL = 1e-6, 1e-9
 
@@ -61,6 +64,51 @@ def _training(
     if not np.all(ended.status == "completed"):
         raise RuntimeError("a run of the benchmark has diverged")
     return run
+
+
+SHORT_STEPS = 20
+
+
+def sweep_runs(problem: Problem, threads: int) -> Callable[[int], Any]:
+    """Sweep over so many short runs for every unit of the amount, seeds drawn by the core."""
+    where, law, dynamics = _short(problem, threads)
+
+    def run(amount: int) -> Any:
+        options: dict[str, Any] = {"steps": SHORT_STEPS, "threads": threads, "progress": False}
+        return sweep(where, law, dynamics, seeds=problem.runs * amount, **options)
+
+    return run
+
+
+def sampled_runs(problem: Problem, threads: int, *, sampled: bool) -> Callable[[int], Any]:
+    """Train the same runs by `simulate`; where `sampled`, from weights drawn one by one first."""
+    where, law, dynamics = _short(problem, threads)
+
+    def draw(seeds: int) -> list[npt.NDArray[Any]]:
+        vectors = np.empty((seeds, where.network.parameters))
+        for seed, vector in enumerate(vectors):
+            for layer, drawn in zip(
+                where.network.unflatten(vector), law.sample(where.network, seed), strict=True
+            ):
+                layer[:] = drawn
+        return where.network.unflatten(vectors)
+
+    there: dict[int, list[npt.NDArray[Any]]] = {}
+
+    def run(amount: int) -> Any:
+        seeds = problem.runs * amount
+        if sampled or seeds not in there:
+            there.clear()
+            there[seeds] = draw(seeds)
+        options: dict[str, Any] = {"steps": SHORT_STEPS, "every": None, "threads": threads}
+        return simulate(where, there[seeds], dynamics, **options)
+
+    return run
+
+
+def _short(problem: Problem, threads: int) -> tuple[Landscape, Gaussian, GradientDescent]:
+    descent = GradientDescent(problem.learning_rate)
+    return landscape(problem, threads), Gaussian(problem.scale), descent
 
 
 def sharpness(

@@ -107,6 +107,7 @@ WIDE = Problem(width=20, depth=5, runs=512, scale=0.18)
 DEEP = Problem(width=5, depth=100, runs=512, scale=0.40)
 BATCH = Problem(width=5, depth=10, runs=64, scale=0.35)  # of adaptive flows
 SINGLE = Problem(width=5, depth=10, runs=1, scale=0.35)  # one sharpness
+SHORT = Problem(width=2, depth=4, runs=20_000, scale=0.5)  # runs of a few steps
 # Layers followed by a GELU, the last one linear.
 GELU = Problem(width=5, depth=10, runs=512, scale=0.5)
 SINGLE_GELU = Problem(width=5, depth=10, runs=1, scale=0.5)

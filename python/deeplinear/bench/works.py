@@ -18,6 +18,7 @@ from deeplinear.bench.machine import ARITHMETIC, READ, READ_READ_WRITE
 from deeplinear.bench.problems import (
     DEEP_NETWORK,
     MIDDLE_NETWORK,
+    SHORT,
     SMALL,
     WIDE_NETWORK,
     Problem,
@@ -38,6 +39,7 @@ __all__ = [
     "rules",
     "run_of",
     "sharpness",
+    "short_runs",
     "thread_counts",
 ]
 
@@ -207,6 +209,25 @@ def rules(name: str, problem: Problem, threads: int) -> Work:
     return Work(name, title, unit, tuple(entries), limit_of, problem.runs)
 
 
+def short_runs(name: str, problem: Problem, threads: int) -> Work:
+    """Set up a sweep of many short runs, beside `simulate` from the same weights."""
+    entries = [
+        Entry(f"{OURS}, sweep", partial(ours.sweep_runs, problem, n), n)
+        for n in thread_counts(threads)
+    ]
+    entries += [
+        Entry(
+            f"{OURS}, {how}", partial(ours.sampled_runs, problem, threads, sampled=sampled), threads
+        )
+        for how, sampled in (
+            ("simulate from weights that are there", False),
+            ("weights sampled one by one, and simulate", True),
+        )
+    ]
+    title = f"Sweep of runs of {ours.SHORT_STEPS} steps, {problem.name}, float64"
+    return Work(name, title, "run", tuple(entries), "float64", problem.runs)
+
+
 _RULES: dict[str, dict[str, Any]] = {
     "gradient descent": {},
     "momentum": {"momentum": 0.9},
@@ -288,6 +309,7 @@ _WORKS: dict[str, tuple[_Make, Problem, Problem]] = {
     "wide": (descent, WIDE_NETWORK, one_network(128, 10)),
     "ensemble-rules": (rules, SMALL, Problem(5, 10, 256, 0.35)),
     "wide-rules": (rules, WIDE_NETWORK, one_network(128, 10)),
+    "sweep": (short_runs, SHORT, Problem(2, 4, 500, 0.5)),
     "deep-flow": (flow, DEEP_NETWORK, one_network(32, 50)),
     "wide-flow": (flow, WIDE_NETWORK, one_network(128, 10)),
     "sharpness": (sharpness, MIDDLE_NETWORK, one_network(16, 20)),
