@@ -63,10 +63,6 @@ class Cells:
             values[name], index[name] = _distinct(name, entries)
         return cls(values, index.__getitem__, len(index["seed"]))
 
-    def part(self, runs: Index) -> Cells:
-        """Return some of the runs."""
-        return Cells(self.values, lambda name: self.index(name)[runs], len(runs))
-
     def labels(self, name: str) -> npt.NDArray[Any]:
         """Return what each run has of a name, as a coordinate."""
         return labels(self.values[name])[self.index(name)]

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from deeplinear import _core
-from deeplinear._support.checks import FloatArray
+from deeplinear._support.checks import FloatArray, single
 from deeplinear._support.distinct import Index, numbered
 from deeplinear.init import (
     FromWeights,
@@ -24,6 +23,7 @@ from deeplinear.init import (
     Orthogonal,
     Residual,
     _FromNormals,
+    _Scaled,
     fill_normal,
 )
 from deeplinear.network import Network
@@ -75,8 +75,7 @@ def draw(
         runs = np.arange(start, start + len(rows))
         origin = source[which[runs]]  # the run itself, or one before
         own = runs[origin == runs]
-        own = own[np.argsort(law_of[own], kind="stable")]
-        if np.array_equal(own, runs):
+        if len(own) == len(runs):
             fill(law_of[runs], seed_of[runs], rows)
             continue
         if len(own) > 0:
@@ -89,7 +88,7 @@ def draw(
             rows[some] = vectors[origin[some]]
 
 
-#: Fills rows (rows, P) of which law and which seed each has; equal laws are neighbours.
+#: Fills rows (rows, P), of which law and which seed each has.
 Fill = Callable[[Index, Index, FloatArray], None]
 
 
@@ -115,18 +114,27 @@ def _filler(
         else:
             for row, j in zip(rows, seed_of.tolist(), strict=True):
                 fill_normal(seeds[j], row)
-        pieces = range(0, len(rows), max(1, _PIECE // network.parameters))
-        changes = np.flatnonzero(np.diff(law_of)) + 1
-        for start, end in pairwise(sorted({*pieces, *changes.tolist(), len(rows)})):
-            law = laws[law_of[start]]
-            assert isinstance(law, _FromNormals)
-            for layer in network.unflatten(rows[start:end]):
+        size = max(1, _PIECE // network.parameters)
+        for start in range(0, len(rows), size):
+            piece = slice(start, start + size)
+            law = law_of_rows(law_of[piece])
+            for layer in network.unflatten(rows[piece]):
                 law._transform(network, layer)
 
     kind = type(laws[0])
     if kind in _OF_BLOCKS:
+        law_of_rows = _together([law for law in laws if isinstance(law, _FromNormals)])
         return from_normals
     return take if kind is FromWeights and numbers is not None else one_by_one
+
+
+def _together(laws: Sequence[_FromNormals]) -> Callable[[Index], _FromNormals]:
+    """Return how to make one law of those that several rows have."""
+    first = laws[0]
+    if len(laws) == 1 or not isinstance(first, _Scaled):
+        return lambda law_of: first
+    scales = np.array([single("scale", law.scale) for law in laws if isinstance(law, _Scaled)])
+    return lambda law_of: first._with_scales(scales[law_of])
 
 
 def _fill_one(law: Initialization, network: Network, seed: int, row: FloatArray) -> None:

@@ -133,6 +133,17 @@ class _Scaled(_FromNormals):
         check = non_negative if isinstance(self, Residual) else positive
         object.__setattr__(self, "scale", scalar_or_sequence("scale", self.scale, check))
 
+    def _with_scales(self, scales: FloatArray) -> _Scaled:
+        """Return a law that turns layers (runs, d_k, d_{k-1}) into weights, each by its scale."""
+        law = object.__new__(type(self))
+        law.__dict__["scale"] = scales[:, np.newaxis, np.newaxis]
+        return law
+
+    @property
+    def _factor(self) -> float | FloatArray:
+        """The scale, or those of several runs, (runs, 1, 1)."""
+        return self.scale if isinstance(self.scale, np.ndarray) else single("scale", self.scale)
+
 
 @dataclass(frozen=True)
 class Gaussian(_Scaled):
@@ -147,7 +158,7 @@ class Gaussian(_Scaled):
     scale: Numbers
 
     def _transform(self, network: Network, layer: FloatArray) -> None:
-        layer *= single("scale", self.scale)
+        layer *= self._factor
 
 
 @dataclass(frozen=True)
@@ -173,7 +184,7 @@ class Residual(_Scaled):
     def _transform(self, network: Network, layer: FloatArray) -> None:
         # (d_k, d_{k-1}): I + s / sqrt(L d_{k-1}) N_k
         rows, columns = layer.shape[-2:]
-        layer *= single("scale", self.scale) / math.sqrt(network.depth * columns)
+        layer *= self._factor / math.sqrt(network.depth * columns)
         layer += 0.0  # of scale zero: no negative zeros
         np.einsum("...ii->...i", layer[..., :columns, :rows])[...] += 1
 
@@ -202,7 +213,7 @@ class Orthogonal(_Scaled):
     scale: Numbers
 
     def _transform(self, network: Network, layer: FloatArray) -> None:
-        layer[...] = single("scale", self.scale) * _orthonormal(layer)
+        layer[...] = self._factor * _orthonormal(layer)
 
 
 def _orthonormal(N: FloatArray) -> FloatArray:
