@@ -357,7 +357,7 @@ def test_the_next_run_goes_on_where_the_last_one_was(presses, tmp_path):
     first = command(tmp_path, 0.3, presses)
     assert first.returncode == 130
     assert first.stderr.splitlines()[-1].startswith("deeplinear: stopped")
-    assert list(tmp_path.iterdir()) == [path]
+    assert list(tmp_path.iterdir()) == [path], first.stderr
     count = netcdf.load(path).sizes["run"]
     assert 0 < count < 160
     last = command(tmp_path, 2, "once")

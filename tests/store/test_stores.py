@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -234,6 +235,20 @@ def test_what_is_there_and_no_store(tmp_path):
     with pytest.raises(StoreError, match="is none, or not there"):
         opened(tmp_path / "nowhere.zarr")
     assert not Path(tmp_path / "nowhere.zarr").exists()
+
+
+def test_a_task_is_small_on_its_way(tmp_path):
+    sweep(tmp_path / "runs.zarr", budget=1e-9)
+    sent = []
+
+    class Noted(ThreadPoolExecutor):
+        def submit(self, function, *arguments):
+            sent.append(len(pickle.dumps((function, arguments))))
+            return super().submit(function, *arguments)
+
+    with Noted(2) as pool:
+        sweep(tmp_path / "runs.zarr", executor=pool)
+    assert len(sent) > 8 and max(sent) < 1024
 
 
 def test_who_works():
