@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,6 +31,19 @@ def same_bits(found: Any, expected: Any) -> bool:
     return bool(np.array_equal(found.view(np.uint64), expected.view(np.uint64)))
 
 
+#: Elsewhere NumPy's compiler may have fused a product and a sum of the tail, and the weights are
+#: then drawn by NumPy itself.
+EXACT = platform.machine() in ("x86_64", "AMD64")
+
+
+def assert_numpys(found: Any, seeds: list[int]) -> None:
+    expected = np.array([numpys(seed, found.shape[1]) for seed in seeds])
+    off = found.view(np.uint64) != expected.view(np.uint64)
+    assert not (EXACT and off.any())
+    assert np.all(np.abs(expected[off]) > 3.654)
+    np.testing.assert_array_max_ulp(found[off], expected[off], maxulp=1)
+
+
 # ---- The core's streams ------------------------------------------------------------------------
 
 
@@ -42,7 +56,7 @@ def same_bits(found: Any, expected: Any) -> bool:
 def test_streams_are_numpys(seeds: list[int], count: int, threads: int) -> None:
     found = np.empty((len(seeds), count))
     _core.standard_normals(np.array(seeds, np.uint64), found, threads)
-    assert same_bits(found, np.array([numpys(seed, count) for seed in seeds]))
+    assert_numpys(found, seeds)
 
 
 @pytest.mark.core
@@ -51,9 +65,8 @@ def test_long_streams_with_their_tails() -> None:
     seeds, count = np.array([5, 2**63], np.uint64), 200_000
     found = np.empty((2, count))
     _core.standard_normals(seeds, found, 2)
-    for row, seed in zip(found, seeds.tolist(), strict=True):
-        assert same_bits(row, numpys(seed, count))
-        assert min((row > 3.6542).sum(), (row < -3.6542).sum()) > 10
+    assert_numpys(found, seeds.tolist())
+    assert min((found > 3.6542).sum(), (found < -3.6542).sum()) > 20
 
 
 @pytest.mark.core
@@ -63,7 +76,7 @@ def test_many_runs_on_several_threads() -> None:
     for threads, found in enumerate(rows, 1):
         _core.standard_normals(seeds, found, threads)
     assert same_bits(*rows)
-    assert same_bits(rows[0][::997], np.array([numpys(seed, 7) for seed in seeds[::997].tolist()]))
+    assert_numpys(rows[0][::997].copy(), seeds[::997].tolist())
 
 
 @pytest.mark.core
@@ -189,7 +202,7 @@ def afresh() -> Iterator[None]:
 @pytest.mark.usefixtures("afresh")
 def test_the_comparison_with_numpy_sees_a_last_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     """It has numbers of the tail, whose last bits depend on the library's logarithm."""
-    assert draws._draws_as_numpy()
+    assert draws._draws_as_numpy() or not EXACT
     function = _core.standard_normals
 
     def other(seeds: Any, out: Any, threads: int) -> None:
