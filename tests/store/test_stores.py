@@ -204,7 +204,7 @@ def test_a_store_of_zarr_is_a_store():
         ({"store": None, "budget": 3}, "budget must be None where no store is given"),
     ],
 )
-def test_bad_arguments(tmp_path, options, sentence):
+def test_bad_arguments_of_stores(tmp_path, options, sentence):
     with pytest.raises((TypeError, ValueError), match=sentence):
         sweep(**{"store": tmp_path / "runs.zarr", **options})
     assert not list(tmp_path.iterdir())
