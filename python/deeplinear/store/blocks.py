@@ -13,7 +13,7 @@ from deeplinear.description import Sweep
 from deeplinear.dynamics import GradientFlow
 from deeplinear.landscape import Landscape
 
-__all__ = ["Blocks", "cut"]
+__all__ = ["MOST_BLOCKS", "Blocks", "cut", "rectangle", "runs_of_block"]
 
 Index = tuple[int, ...]
 
@@ -22,7 +22,7 @@ Index = tuple[int, ...]
 _LONGEST, _SHORTEST, _FEWEST = 5.0, 0.5, 64
 #: Bytes of the records, and of the weights, of a block.
 _MOST_BYTES = 2**26
-_MOST_BLOCKS = 50_000
+MOST_BLOCKS = 50_000
 #: Runs that fill the lanes of a worker.
 _LANES = 16
 
@@ -73,8 +73,8 @@ class Blocks:
         return prod(cut.stop - cut.start for cut in self.places(index).values())
 
 
-def cut(sweep: Sweep, landscape: Landscape, numbers: int) -> Blocks:
-    """Choose the blocks of a sweep.
+def runs_of_block(sweep: Sweep, landscape: Landscape, numbers: int) -> int:
+    """Choose how many runs a block has.
 
     Parameters
     ----------
@@ -88,14 +88,18 @@ def cut(sweep: Sweep, landscape: Landscape, numbers: int) -> Blocks:
     seconds = seconds_of(sweep, landscape)
     target = min(max(sweep.runs * seconds / _FEWEST, _SHORTEST), _LONGEST)
     held = max(numbers, landscape.network.parameters) * 8
-    runs = min(max(target / seconds, _LANES), max(_MOST_BYTES // held, 1))
-    runs = max(runs, sweep.runs / _MOST_BLOCKS)
-    while (blocks := Blocks(sweep.sizes, _rectangle(sweep.shape, int(runs)))).count > _MOST_BLOCKS:
+    return int(min(max(target / seconds, _LANES), max(_MOST_BYTES // held, 1)))
+
+
+def cut(sweep: Sweep, runs: int) -> Blocks:
+    """Cut a sweep into blocks of so many runs, or of more where there were too many blocks."""
+    runs = max(runs, sweep.runs // MOST_BLOCKS)
+    while (blocks := Blocks(sweep.sizes, rectangle(sweep.shape, runs))).count > MOST_BLOCKS:
         runs *= 2
     return blocks
 
 
-def _rectangle(shape: Index, runs: int) -> Index:
+def rectangle(shape: Index, runs: int) -> Index:
     """Take trailing dimensions first, in parts of nearly one length."""
     block = [1] * len(shape)
     for i in reversed(range(len(shape))):

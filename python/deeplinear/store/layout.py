@@ -6,7 +6,7 @@ import os
 import shutil
 import uuid
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,21 @@ from deeplinear.landscape import Landscape
 from deeplinear.options import STATUS
 from deeplinear.records import Record, lengths_of_axes
 from deeplinear.seeds import labels
-from deeplinear.store.blocks import Index, cut
+from deeplinear.store.blocks import Blocks, cut, runs_of_block
 from deeplinear.store.errors import StoreError
 from deeplinear.store.opened_store import FORMAT, Store, location, opened, trouble
 from deeplinear.wording import canonical, differences, digest_of, words_of
 
-__all__ = ["NUMERICS", "create"]
+__all__ = [
+    "NUMERICS",
+    "add_array",
+    "add_errors",
+    "add_values",
+    "consolidate",
+    "create",
+    "make_folder",
+    "versions",
+]
 
 #: Changes when a sweep of the same description has other bits.
 NUMERICS = 1
@@ -43,18 +52,22 @@ def create(path: Any, sweep: Sweep) -> Store:
     require("A store", "zarr", extra="store")
     words = words_of(sweep)
     where = location(path)
+
+    def fill(place: Any) -> None:
+        _fill(place, sweep, words)
+
     if isinstance(where, str) and "://" not in where:
         folder = Path(where)
         if not (folder / "zarr.json").exists():
             if folder.exists() and any(folder.iterdir()):
                 raise ValueError(f"store must be a new folder, or that of a sweep; got {path}.")
-            _create_folder(folder, sweep, words)
+            make_folder(folder, folder, fill)
     else:
         try:
             opened(path)
         except StoreError:
             with trouble(path):
-                _fill(where, sweep, words)
+                fill(where)
     store = opened(path)
     found = {**store.words, "numerics": store.group.attrs["numerics"]}
     if found != {**words, "numerics": NUMERICS}:
@@ -65,13 +78,13 @@ def create(path: Any, sweep: Sweep) -> Store:
     return store
 
 
-def _create_folder(folder: Path, sweep: Sweep, words: Mapping[str, Any]) -> None:
-    """Make all arrays elsewhere, and rename: the first of several wins."""
-    own = folder.with_name(f"{folder.name}.{uuid.uuid4().hex}.creating")
+def make_folder(folder: Path, beside: Path, fill: Callable[[str], None]) -> None:
+    """Fill a folder beside another, and rename it: the first of several wins."""
+    own = beside.with_name(f"{beside.name}.{uuid.uuid4().hex}.creating")
     with trouble(str(folder)):
         try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            _fill(str(own), sweep, words)
+            beside.parent.mkdir(parents=True, exist_ok=True)
+            fill(str(own))
             try:
                 os.rename(own, folder)
             except OSError:
@@ -83,7 +96,6 @@ def _create_folder(folder: Path, sweep: Sweep, words: Mapping[str, Any]) -> None
 
 def _fill(where: Any, sweep: Sweep, words: Mapping[str, Any]) -> None:
     import zarr
-    from zarr.codecs import Crc32cCodec, ZstdCodec
 
     group = zarr.create_group(where)
     sizes, records = sweep.sizes, {}
@@ -108,43 +120,29 @@ def _fill(where: Any, sweep: Sweep, words: Mapping[str, Any]) -> None:
         for name, (dims, *_) in arrays.items()
         if name != "weights"
     )
-    blocks = cut(sweep, largest, numbers)
-    compressors = [ZstdCodec(level=1), Crc32cCodec()]
-    key = {"name": "default", "separator": "."}
-
-    def add(to: Any, name: str, dims: Sequence[str], chunks: Index, **options: Any) -> Any:
-        return to.create_array(
-            name,
-            dimension_names=tuple(dims),
-            chunks=chunks,
-            compressors=compressors,
-            chunk_key_encoding=key,
-            **options,
-        )
-
+    runs = runs_of_block(sweep, largest, numbers)
+    blocks = cut(sweep, runs)
     for name, (dims, dtype, fill, attrs) in arrays.items():
         rest = tuple(extents[dim] for dim in dims)
         shape, chunks = (*sizes.values(), *rest), (*blocks.shape, *(max(n, 1) for n in rest))
         options = {"shape": shape, "dtype": dtype, "fill_value": fill, "attributes": attrs}
-        add(group, name, (*sizes, *dims), chunks, **options)
+        add_array(group, name, (*sizes, *dims), chunks, **options)
     coordinates: dict[str, Any] = {name: labels(values) for name, values in sweep.axes.items()}
     coordinates[axis] = places
     used = {dim for dims, *_ in arrays.values() for dim in dims}
     numbered = ("layer", "pair", "value", "eigenvalue")
     coordinates |= {n: np.arange(1, extents[n] + 1) for n in numbered if n in used}
     for name, values in coordinates.items():
-        _add_values(group, add, name, (name,), values)
-    own = group.create_group("blocks")
-    ones = (1,) * len(blocks.grid)
-    add(own, "error", tuple(sizes), ones, shape=blocks.grid, dtype=str, fill_value="")
+        add_values(group, name, (name,), values)
+    add_errors(group, blocks)
     if "data" in words and not _swept(words["data"]):
         problem = group.create_group("problem")
         regression = largest.regression
-        _add_values(problem, add, "X", ("sample", "input"), regression.X)
-        _add_values(problem, add, "y", ("sample",), regression.y)
+        add_values(problem, "X", ("sample", "input"), regression.X)
+        add_values(problem, "y", ("sample",), regression.y)
         if regression.X_test is not None:
-            _add_values(problem, add, "X_test", ("test_sample", "input"), regression.X_test)
-            _add_values(problem, add, "y_test", ("test_sample",), regression.y_test)
+            add_values(problem, "X_test", ("test_sample", "input"), regression.X_test)
+            add_values(problem, "y_test", ("test_sample",), regression.y_test)
     group.attrs.update(
         {
             "deeplinear_store": FORMAT,
@@ -154,11 +152,28 @@ def _fill(where: Any, sweep: Sweep, words: Mapping[str, Any]) -> None:
             "dimensions": list(sizes),
             "variables": [*(n for n in arrays if n != "status"), "status"],
             "block": list(blocks.shape),
-            "deeplinear_version": _core.build_config()["version"],
-            "numpy_version": np.__version__,
-            "zarr_version": zarr.__version__,
+            "runs_of_block": runs,
+            **versions(),
         }
     )
+    consolidate(group)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what writes a store."""
+    import zarr
+
+    return {
+        "deeplinear_version": _core.build_config()["version"],
+        "numpy_version": np.__version__,
+        "zarr_version": zarr.__version__,
+    }
+
+
+def consolidate(group: Any) -> None:
+    """Write what a group holds into its metadata, without which xarray warns."""
+    import zarr
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # consolidated metadata is not in the specification yet
         zarr.consolidate_metadata(group.store, path=group.path or None)
@@ -198,14 +213,37 @@ def _arrays(
     return found
 
 
-def _add_values(group: Any, add: Any, name: str, dims: tuple[str, ...], values: Any) -> None:
+def add_array(
+    group: Any, name: str, dims: Sequence[str], chunks: Sequence[int], **options: Any
+) -> Any:
+    """Make an array whose chunks are compressed and have a checksum."""
+    from zarr.codecs import Crc32cCodec, ZstdCodec
+
+    return group.create_array(
+        name,
+        dimension_names=tuple(dims),
+        chunks=tuple(chunks),
+        compressors=[ZstdCodec(level=1), Crc32cCodec()],
+        chunk_key_encoding={"name": "default", "separator": "."},
+        **options,
+    )
+
+
+def add_values(group: Any, name: str, dims: Sequence[str], values: Any) -> None:
     """Write an array that all runs share."""
     values = np.asarray(values)
     text = values.dtype.kind in "US"
     chunks = tuple(min(n, _COORDINATE_CHUNK) for n in values.shape)
     options = {"shape": values.shape, "dtype": str if text else values.dtype}
     fill = {"U": "", "b": False, "f": np.nan}.get(values.dtype.kind, 0)
-    array = add(
+    array = add_array(
         group, name, dims, chunks, fill_value=fill, config={"write_empty_chunks": True}, **options
     )
     array[...] = values.astype(object) if text else values
+
+
+def add_errors(group: Any, blocks: Blocks) -> None:
+    """Make the array of what failed blocks say; it has dimensions of its own."""
+    dims = [f"{name}_block" for name in blocks.sizes]
+    options = {"shape": blocks.grid, "dtype": str, "fill_value": ""}
+    add_array(group.create_group("blocks"), "error", dims, (1,) * len(dims), **options)
