@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from deeplinear.runs import sweep_runs
     from deeplinear.simulation import Interrupted, simulate
     from deeplinear.spectrum import Sharpness, SpectralDensity
-    from deeplinear.sweeps import sweep
+    from deeplinear.sweeps import open_tree, refine, sweep
 
 __version__: str = build_config()["version"]
 
@@ -46,6 +46,8 @@ __all__ = [
     "data",
     "gaussian_regression",
     "init",
+    "open_tree",
+    "refine",
     "resume",
     "simulate",
     "sweep",
@@ -72,7 +74,7 @@ _MODULES = {
     "runs": ("sweep_runs",),
     "resumption": ("resume",),
     "simulation": ("Interrupted", "simulate"),
-    "sweeps": ("sweep",),
+    "sweeps": ("open_tree", "refine", "sweep"),
     "theory": (),
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 import xarray as xr
@@ -17,7 +17,10 @@ from deeplinear.landscape import Landscape
 from deeplinear.landscapes import Landscapes
 from deeplinear.records import Recorded
 
-__all__ = ["run_sweep", "sweep"]
+if TYPE_CHECKING:
+    from xarray import DataTree
+
+__all__ = ["open_tree", "refine", "run_sweep", "sweep"]
 
 
 def sweep(
@@ -154,3 +157,105 @@ def run_sweep(
         if value is not None:
             raise ValueError(f"{name} must be None where no store is given; got {value!r}.")
     return run_in_memory(sweep, threads, progress)
+
+
+def refine(
+    store: Any,
+    by: str = "diverged",
+    levels: int = 4,
+    executor: Any = None,
+    budget: float | str | None = None,
+    threads: int | None = None,
+    progress: bool | Update = True,
+) -> xr.Dataset:
+    """Refine the grid of a store where the runs begin to end in another way.
+
+    Level 0 is the grid, whose runs are finished first. The next level halves the cells on which the
+    share of seeds that diverged differs by more than 5 %, in every dimension of fractional numbers,
+    and adds the points that are missing there: twice as many at every level in two dimensions, as
+    the boundary is long, where a finer grid has four times as many. A level follows from what is
+    finished before it alone. Each is a group of the store, ``level_1`` and so on, and is made of
+    blocks as the grid is: a call that was stopped or killed goes on when it is repeated.
+
+    Points lie half between their neighbours: at the square root of the product where all values of
+    the dimension in the grid are above zero and their ratios differ less than their differences do,
+    at the mean elsewhere. Integers, such as depths, truths and texts are kept as they are in the
+    grid. A cell whose corners agree is halved, too, when smaller cells beside it show that points
+    on its sides do not; it is larger, and so a level behind.
+
+    Parameters
+    ----------
+    store : path, address or store of zarr
+        A store that `sweep` made.
+    by : str, default "diverged"
+        What is counted: a status of `STATUS`, where "diverged" counts "overflowed", which is the
+        same at the start, too; or a condition on a record at the end, such as "risk < 0.01", which
+        no run fulfils whose record is not a number.
+    levels : int, default 4
+        How often cells are halved, at most 30. More than before go on from those that are there.
+    executor, budget, threads, progress
+        As of `sweep` with a store.
+
+    Returns
+    -------
+    xarray.Dataset
+        All points of the grid and its levels along ``point``, in memory: the variables of the
+        store, the ``share`` of the seeds that is refined by, the swept dimensions as coordinates,
+        and ``level``. Where the budget was over, runs that are not finished have the status 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as above, no dimension can be halved, or the levels that are there
+        were made by another rule or of other runs.
+    MemoryError
+        If the points do not fit the memory.
+    KeyboardInterrupt, StoreError, NoWorkers
+        As of `sweep` with a store.
+
+    Warns
+    -----
+    RuntimeWarning
+        If blocks failed, after which no further level is made: what the first one said.
+
+    Examples
+    --------
+    >>> import deeplinear as dl, tempfile
+    >>> landscape = dl.Landscape(dl.Network((1, 1, 1)), dl.Regression([[1.0]], [0.0]))
+    >>> rates = dl.GradientDescent([0.25, 1.0, 1.75, 2.5])
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = folder.name + "/runs.zarr"
+    >>> options = dict(seeds=1, steps=100, store=path, progress=False)
+    >>> grid = dl.sweep(landscape, dl.init.Identity(), rates, **options)
+    >>> points = dl.refine(path, levels=3, progress=False)
+    >>> points.learning_rate.values[points.level > 0].tolist()
+    [1.375, 1.1875, 1.09375]
+    """
+    from deeplinear.store.refinement import run_refinement
+
+    return run_refinement(store, by, levels, executor, budget, threads, progress)
+
+
+def open_tree(store: Any) -> DataTree:
+    """Open a store that was refined, as a tree of its ``grid``, ``level_1`` and so on.
+
+    Parameters
+    ----------
+    store : path, address or store of zarr
+        The store.
+
+    Returns
+    -------
+    xarray.DataTree
+        Its variables are read when they are asked for. xarray 2024.10 or later is needed.
+
+    Raises
+    ------
+    ImportError
+        If xarray is older.
+    StoreError
+        If the store cannot be read.
+    """
+    from deeplinear.store.refinement import open_tree as opened_tree
+
+    return opened_tree(store)

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from deeplinear._support.checks import describe
 from deeplinear._support.files import require, user_path
 from deeplinear.description import Sweep
+from deeplinear.grid_runs import run_in_memory
 from deeplinear.options import STATUS
 from deeplinear.regression import Regression
 from deeplinear.store.blocks import Blocks, Index
@@ -87,6 +89,10 @@ class Store:
         """The folder on a disk, or None where it is an address."""
         root = getattr(self.group.store, "root", None)
         return Path(root) / self.group.path if isinstance(root, Path) else None
+
+    def train(self, index: Index, threads: int | None) -> xr.Dataset:
+        """Train the runs of a block."""
+        return run_in_memory(self.sweep.part(self.blocks.places(index)), threads, False)
 
     def done(self) -> set[Index]:
         """List the blocks that have their mark."""

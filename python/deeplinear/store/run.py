@@ -16,11 +16,11 @@ import xarray as xr
 from deeplinear._support.checks import describe, positive
 from deeplinear._support.progress import Update, progress_bar
 from deeplinear.description import Sweep
-from deeplinear.store.drive import drive
-from deeplinear.store.executors import workers_of
+from deeplinear.store.drive import Progress, drive
+from deeplinear.store.executors import Workers, workers_of
 from deeplinear.store.layout import create
 
-__all__ = ["open_dataset", "run_in_store", "seconds_of_budget"]
+__all__ = ["open_dataset", "run_in_store", "seconds_of_budget", "warn_of_failures", "working"]
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -50,25 +50,37 @@ def run_in_store(
 ) -> xr.Dataset:
     """Finish what is left of a sweep in a store; as `deeplinear.sweep`."""
     seconds = seconds_of_budget(budget)
+    with working(executor, threads, progress, f"{sweep.runs} runs") as (workers, update):
+        store = create(path, sweep)
+        ended = drive(store, workers, budget=seconds, report=lambda x: update(x.done / x.blocks))
+    warn_of_failures(ended, stacklevel=5)
+    return open_dataset(store.path)
+
+
+@contextmanager
+def working(
+    executor: Any, threads: int | None, progress: bool | Update, text: str
+) -> Iterator[tuple[Workers, Update]]:
+    """Have workers and a bar, and SIGTERM stop as Ctrl-C does, while the block runs."""
     workers = workers_of(executor, threads)
     try:
-        store = create(path, sweep)
-        with progress_bar(progress, f"{sweep.runs} runs") as update, _terminated_as_interrupted():
-            ended = drive(
-                store, workers, budget=seconds, report=lambda x: update(x.done / x.blocks)
-            )
+        with progress_bar(progress, text) as update, _terminated_as_interrupted():
+            yield workers, update
     except KeyboardInterrupt:  # not that of a block, whose runs are no result
         raise KeyboardInterrupt("stopped; the same call goes on with what is left") from None
     finally:
         workers.close()
+
+
+def warn_of_failures(ended: Progress, stacklevel: int) -> None:
+    """Warn of blocks that failed, if there are any."""
     if ended.failed:
         index, text = next(iter(ended.failed.items()))
         warnings.warn(
             f"{len(ended.failed)} of {ended.blocks} blocks failed; the first, {index}: {text}",
             RuntimeWarning,
-            stacklevel=4,
+            stacklevel=stacklevel,
         )
-    return open_dataset(store.path)
 
 
 def open_dataset(path: Any) -> xr.Dataset:

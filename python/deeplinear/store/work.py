@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from deeplinear.grid_runs import run_in_memory
 from deeplinear.options import STATUS
 from deeplinear.store.blocks import Index
-from deeplinear.store.opened_store import FAILED, Store, opened, trouble
+from deeplinear.store.levels import LevelPath, opened_at
+from deeplinear.store.opened_store import FAILED, Store, trouble
 
 __all__ = ["Worked", "give_up", "work", "write"]
 
@@ -45,8 +45,8 @@ class Worked:
 
 
 @lru_cache(4)
-def _opened(path: str) -> Store:
-    return opened(path)
+def _opened(path: str | LevelPath) -> Store:
+    return opened_at(path)
 
 
 def work(
@@ -56,8 +56,8 @@ def work(
 
     Parameters
     ----------
-    path : path, address or store of zarr
-        The store.
+    path : path, address or store of zarr, or LevelPath
+        The store, or a level of it.
     index : tuple of int
         The block.
     attempt : int
@@ -73,16 +73,16 @@ def work(
         If the store cannot be read or written.
     """
     start = time.perf_counter()
-    store = _opened(path) if isinstance(path, str) else opened(path)
+    address = path.store if isinstance(path, LevelPath) else path
+    store = _opened(path) if isinstance(address, str) else opened_at(path)
     if not again and store.is_done(index):
         return Worked(index, 0, 0, 0.0, 0.0)
-    part = store.sweep.part(store.blocks.places(index))
-    dataset = run_in_memory(part, threads, False)
+    dataset = store.train(index, threads)
     trained = time.perf_counter()
     write(store, index, dataset)
     end = time.perf_counter()
     steps = int(dataset["last_step"].sum())
-    return Worked(index, part.runs, steps, end - start, end - trained)
+    return Worked(index, store.blocks.runs(index), steps, end - start, end - trained)
 
 
 def write(store: Store, index: Index, dataset: xr.Dataset) -> None:
@@ -116,7 +116,7 @@ def _padded(values: npt.NDArray[Any], axes: int, rest: tuple[int, ...]) -> npt.N
 
 def give_up(path: Any, index: Index, error: str) -> None:
     """Mark a block as failed, and keep what it said."""
-    store = opened(path)
+    store = opened_at(path)
     with trouble(store.path):
         cell = np.full((1,) * len(index), error, object)
         store.group["blocks/error"].blocks[index] = cell
