@@ -34,7 +34,7 @@ from deeplinear.store.layout import (
 from deeplinear.store.opened_store import Store, opened, trouble
 from deeplinear.wording import canonical, differences
 
-__all__ = ["Level", "LevelPath", "Points", "create_level", "level_of", "opened_at"]
+__all__ = ["Level", "LevelPath", "Points", "create_level", "level_of", "levels_of", "opened_at"]
 
 
 @dataclass(frozen=True)
@@ -201,6 +201,14 @@ def level_of(grid: Store, number: int) -> Level | None:
         except (zarr.errors.GroupNotFoundError, FileNotFoundError):
             return None
     return Level(path, group, grid) if "sha256" in group.attrs else None
+
+
+def levels_of(grid: Store) -> list[Level]:
+    """Open the levels that are there."""
+    found: list[Level] = []
+    while (level := level_of(grid, len(found) + 1)) is not None:
+        found.append(level)
+    return found
 
 
 def create_level(grid: Store, number: int, points: Points) -> Level:

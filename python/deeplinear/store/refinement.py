@@ -22,7 +22,7 @@ from deeplinear.store.cells import MOST_LEVELS, Axis, Cells, Position
 from deeplinear.store.drive import drive
 from deeplinear.store.executors import Workers
 from deeplinear.store.layout import NUMERICS
-from deeplinear.store.levels import Level, Points, create_level, level_of
+from deeplinear.store.levels import Level, Points, create_level, levels_of
 from deeplinear.store.opened_store import Store, opened
 from deeplinear.store.run import open_dataset, seconds_of_budget, warn_of_failures, working
 
@@ -55,11 +55,10 @@ class _Criterion:
         if not isinstance(by, str) or not (found := _CONDITION.fullmatch(by)):
             name = one_of("by", by, _ENDINGS)
             return cls(name, tuple(_CODES[status] for status in (name, *_ALSO.get(name, ()))))
-        axes = len(grid.blocks.sizes) + 1  # one number at every step
-        recorded = [
+        recorded = [  # one number at every step
             name
             for name in grid.variables
-            if grid.group[name].dtype.kind == "f" and grid.group[name].ndim == axes
+            if grid.group[name].metadata.dimension_names[-1] in ("step", "time")
         ]
         variable = one_of("by, before < or >,", found[1], recorded)
         try:
@@ -248,9 +247,6 @@ def open_tree(path: Any) -> DataTree:
 
     grid = opened(path, mode="r")
     parts = {"grid": open_dataset(grid.path)}
-    number = 1
-    while (level := level_of(grid, number)) is not None:
-        name = level.path.group
+    for name in [level.path.group for level in levels_of(grid)]:
         parts[name] = xr.open_zarr(grid.path, group=name, chunks=None)
-        number += 1
     return DataTree.from_dict(parts)

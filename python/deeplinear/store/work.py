@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from functools import lru_cache
@@ -44,8 +45,18 @@ class Worked:
     writing: float
 
 
+def _open(path: Any) -> Store:
+    """Open a store or a level, a folder once as long as it is the same."""
+    folder = path.store if isinstance(path, LevelPath) else path
+    try:
+        found = os.stat(os.path.join(folder, "zarr.json"))
+    except (OSError, TypeError):  # an address, or not there
+        return opened_at(path)
+    return _opened(path, found.st_ino, found.st_mtime_ns)
+
+
 @lru_cache(4)
-def _opened(path: str | LevelPath) -> Store:
+def _opened(path: Any, number: int, written: int) -> Store:
     return opened_at(path)
 
 
@@ -73,8 +84,7 @@ def work(
         If the store cannot be read or written.
     """
     start = time.perf_counter()
-    address = path.store if isinstance(path, LevelPath) else path
-    store = _opened(path) if isinstance(address, str) else opened_at(path)
+    store = _open(path)
     if not again and store.is_done(index):
         return Worked(index, 0, 0, 0.0, 0.0)
     dataset = store.train(index, threads)
