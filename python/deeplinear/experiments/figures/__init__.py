@@ -33,6 +33,7 @@ from deeplinear.experiments.figures import (
     tightness,
 )
 from deeplinear.experiments.figures.drawing import Drawing
+from deeplinear.experiments.figures.phase_diagram import phase_diagram
 from deeplinear.experiments.figures.style import darken, style
 from deeplinear.experiments.results.statistics import median_interval, wilson_interval
 
@@ -50,6 +51,7 @@ __all__ = [
     "divergence",
     "draw",
     "median_interval",
+    "phase_diagram",
     "sharpness",
     "style",
     "svg",
