@@ -220,7 +220,8 @@ def refine(
 
     Examples
     --------
-    >>> import deeplinear as dl, tempfile
+    >>> import tempfile
+    >>> import deeplinear as dl
     >>> landscape = dl.Landscape(dl.Network((1, 1, 1)), dl.Regression([[1.0]], [0.0]))
     >>> rates = dl.GradientDescent([0.25, 1.0, 1.75, 2.5])
     >>> folder = tempfile.TemporaryDirectory()
@@ -230,6 +231,7 @@ def refine(
     >>> points = dl.refine(path, levels=3, progress=False)
     >>> points.learning_rate.values[points.level > 0].tolist()
     [1.375, 1.1875, 1.09375]
+    >>> folder.cleanup()
     """
     from deeplinear.store.refinement import run_refinement
 
