@@ -18,9 +18,9 @@ from deeplinear._support.memory import require_free
 from deeplinear._support.progress import Update
 from deeplinear.options import STATUS
 from deeplinear.seeds import labels
-from deeplinear.store.cells import MOST_LEVELS, Axis, Cells, Position
 from deeplinear.store.drive import drive
 from deeplinear.store.executors import Workers
+from deeplinear.store.halving import MOST_LEVELS, Axis, Halving, Position
 from deeplinear.store.layout import NUMERICS
 from deeplinear.store.levels import Level, Points, create_level, levels_of
 from deeplinear.store.opened_store import Store, opened
@@ -123,15 +123,15 @@ class _Refinement:
         for k, axis in enumerate(self.axes):
             counts = counts.take(axis.order, k)
         first = counts.size
-        cells = Cells(self.axes, counts, _DIFFER * self.grid.blocks.sizes["seed"])
+        halving = Halving(self.axes, counts, _DIFFER * self.grid.blocks.sizes["seed"])
         for number in range(1, self.levels + 1):
-            positions = cells.halve()
+            positions = halving.halve()
             if not positions:
                 return
             level = create_level(self.grid, number, self._points(number, positions, first))
             self.stores.append(level)
             yield level
-            cells.learn(positions, self.criterion.counts(level).tolist())
+            halving.learn(positions, self.criterion.counts(level).tolist())
             first += len(positions)
 
     def _points(self, number: int, positions: Sequence[Position], first: int) -> Points:

@@ -5,20 +5,20 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 
-from deeplinear.store.cells import UNIT, Axis, Cells
+from deeplinear.store.halving import UNIT, Axis, Halving
 
 
 def refined(function, axes: list[Axis], levels: int, most: float = 0) -> list[list[tuple]]:
     """The points that each level adds, as values."""
     nodes = product(*(range(len(axis)) for axis in axes))
     counts = [function(*values_at(axes, [UNIT * i for i in node])) for node in nodes]
-    cells = Cells(axes, np.reshape(counts, [len(axis) for axis in axes]), most)
+    halving = Halving(axes, np.reshape(counts, [len(axis) for axis in axes]), most)
     found = []
     for _ in range(levels):
-        points = cells.halve()
+        points = halving.halve()
         assert points == sorted(set(points))
         found.append([values_at(axes, point) for point in points])
-        cells.learn(points, [function(*values) for values in found[-1]])
+        halving.learn(points, [function(*values) for values in found[-1]])
     return found
 
 

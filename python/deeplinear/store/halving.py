@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["MOST_LEVELS", "Axis", "Cells", "Position"]
+__all__ = ["MOST_LEVELS", "Axis", "Halving", "Position"]
 
 #: How often a cell of the grid can be halved.
 MOST_LEVELS = 30
@@ -79,7 +79,7 @@ def _geometric(nodes: Sequence[float]) -> bool:
     return max(ratios) / min(ratios) < max(steps) / min(steps)
 
 
-class Cells:
+class Halving:
     """The cells that are not halved yet, and what is known of the points on them.
 
     Parameters
