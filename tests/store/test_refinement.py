@@ -185,6 +185,16 @@ def test_what_cannot_be_halved(tmp_path):
         dl.refine(tmp_path / "nothing.zarr", **QUIET)
 
 
+def test_a_table_that_does_not_fit_is_refused_before_any_work(undisturbed, monkeypatch):
+    before = files(undisturbed[0])
+    monkeypatch.setattr("deeplinear._support.memory.available_memory", lambda: 1e4)
+    with pytest.raises(
+        MemoryError, match=r"^store must fit the memory as one table: the grid need"
+    ):
+        dl.refine(undisturbed[0], **QUIET)
+    assert files(undisturbed[0]) == before
+
+
 def test_a_store_of_zarr_can_be_refined(undisturbed):
     from zarr.storage import MemoryStore
 

@@ -115,6 +115,7 @@ class _Refinement:
             )
         #: The stores that are there: the grid, and its levels.
         self.stores: list[Store] = [grid]
+        self._require_memory()
 
     def steps(self) -> Iterator[Store]:
         """Make one level after another; the next is asked for when the last is finished."""
@@ -150,13 +151,7 @@ class _Refinement:
 
     def table(self) -> xr.Dataset:
         """Put all points along one dimension."""
-        arrays = [store.group[name] for store in self.stores for name in store.variables]
-        require_free(
-            "store must fit the memory as one table",
-            f"{len(self.stores) - 1} levels and the grid",
-            sum(math.prod(array.shape) * array.dtype.itemsize for array in arrays),
-            1,
-        )
+        self._require_memory()
         tables = [self._table(store, number) for number, store in enumerate(self.stores)]
         whole = xr.concat(tables, "point", data_vars="all", coords="minimal", compat="override")
         attrs = self.grid.group.attrs.asdict()
@@ -165,6 +160,13 @@ class _Refinement:
         halved = [axis.name for axis in self.axes if axis.halved]
         own = {"by": self.criterion.by, "levels": len(self.stores) - 1, "halved": halved}
         return whole.assign_attrs({**attrs, **own})
+
+    def _require_memory(self) -> None:
+        """Refuse a table that does not fit, before any work and after it."""
+        arrays = [store.group[name] for store in self.stores for name in store.variables]
+        numbers = sum(array.nbytes for array in arrays)
+        what = "the grid" + (f" and {len(self.stores) - 1} levels" if self.stores[1:] else "")
+        require_free("store must fit the memory as one table", what, numbers, 1)
 
     def _table(self, store: Store, level: int) -> xr.Dataset:
         group = store.group
