@@ -160,6 +160,8 @@ def workers_of(executor: Any, threads: int | None = None) -> Workers:
         "or an executor as of concurrent.futures"
     )
     workers: Workers
+    if isinstance(executor, Workers):  # made by a command
+        return executor
     if executor is None:
         return Here(threads)
     if isinstance(executor, Executor):
