@@ -1,5 +1,6 @@
 """Refinement that is stopped and killed, by one driver or two: the same bytes at the end."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -103,6 +104,18 @@ def test_killed_anywhere_it_goes_on_with_the_same_points(family, undisturbed, mo
         assert (grid.status > 0).all()
     assert files(family) != files(undisturbed[1])
     xr.testing.assert_identical(dl.refine(family, levels=2, **QUIET), undisturbed[2])
+    assert files(family) == files(undisturbed[1])
+
+
+def test_a_level_half_made_is_swept_when_old(family, undisturbed):
+    code = KILLED.format(module="levels", name="add_values", calls=3)
+    subprocess.run([sys.executable, "-P", "-c", code, family], check=False)
+    (unfinished,) = family.parent.glob("runs.zarr.*.creating")
+    dl.refine(family, levels=1, **QUIET)
+    assert unfinished.is_dir()  # it may be another's
+    os.utime(unfinished, (1, 1))
+    dl.refine(family, levels=2, **QUIET)
+    assert list(family.parent.iterdir()) == [family]
     assert files(family) == files(undisturbed[1])
 
 

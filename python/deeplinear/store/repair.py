@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import glob
+import itertools
+import shutil
 import time
 from pathlib import Path
 
@@ -56,17 +59,22 @@ def _sound(store: Store, name: str, index: Index) -> bool:
 
 
 def sweep_litter(store: Store, older_than: float = _OLD) -> int:
-    """Delete what writers that were killed left unfinished; the number of files."""
+    """Delete what writers that were killed left unfinished; the number of files and folders."""
     if store.folder is None:
         return 0
     before = time.time() - older_than
-    return sum(_delete_if_old(file, before) for file in store.folder.glob("**/*.partial"))
+    beside = store.folder.parent.glob(f"{glob.escape(store.folder.name)}.*.creating")
+    unfinished = itertools.chain(store.folder.glob("**/*.partial"), beside)
+    return sum(_delete_if_old(file, before) for file in unfinished)
 
 
 def _delete_if_old(file: Path, before: float) -> bool:
     try:
         if file.stat().st_mtime < before:
-            file.unlink()
+            if file.is_dir():
+                shutil.rmtree(file)
+            else:
+                file.unlink()
             return True
     except OSError:  # finished, or another has deleted it
         pass
