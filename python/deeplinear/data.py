@@ -6,12 +6,15 @@ single values.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
+import math
 import os
 import zipfile
+import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -169,12 +172,13 @@ class File(Data):
 
     Of CSV, the first line has the names of the columns; all but the target are inputs. Of NPZ, the
     arrays are ``X`` (n, d) and the target (n,), and ``X_test`` and the target's name with
-    ``_test``, if there are test data.
+    ``_test``, if there are test data. What the numbers mean is not changed: nothing is centred or
+    scaled.
 
     Parameters
     ----------
     path : path-like
-        The file, whose name ends with .csv or .npz.
+        The file, whose name ends with .csv or .npz; it is kept as an absolute path.
     target : str, default "y"
         The name of what is predicted.
     sha256 : str, optional
@@ -183,7 +187,8 @@ class File(Data):
     Raises
     ------
     ValueError
-        If the file cannot be read, is another than `sha256` says, or holds no such data.
+        If the file cannot be read or is another than `sha256` says; by `regression` also if it
+        holds no such data.
     """
 
     path: str
@@ -191,7 +196,7 @@ class File(Data):
     sha256: str | None = None
 
     def __post_init__(self) -> None:
-        path = os.fspath(self.path)
+        path = os.path.abspath(user_path("path", self.path))
         object.__setattr__(self, "path", path)
         if not isinstance(self.target, str):
             raise TypeError(f"target must be a text; got {describe(self.target)}.")
@@ -218,33 +223,73 @@ class File(Data):
         content = io.BytesIO(self._bytes())
         if hashlib.sha256(content.getbuffer()).hexdigest() != self.sha256:
             raise ValueError(f"path must be the file that was described; {self.path} has changed.")
+        read = self._csv if self.path.lower().endswith(".csv") else self._npz
         try:
-            arrays = (
-                self._csv(content) if self.path.lower().endswith(".csv") else self._npz(content)
+            return Regression(*read(content))
+        except _UnknownTarget:
+            raise
+        except (*_UNREADABLE, ValueError, TypeError) as error:
+            reason = " ".join(str(error).split()).rstrip(".")
+            raise ValueError(f"path must hold data; {self.path} does not: {reason}.") from None
+
+    def _check_target(self, names: Iterable[str]) -> None:
+        if self.target not in names:
+            held = ", ".join(map(repr, names)) or "nothing"
+            raise _UnknownTarget(
+                f"target must be one of {held}, which {self.path} holds; got {self.target!r}."
             )
-        except (zipfile.BadZipFile, UnicodeDecodeError, EOFError, ValueError) as error:
-            raise ValueError(f"path must hold data; {self.path} does not: {error}") from None
-        return Regression(*arrays)
 
     def _csv(self, content: io.BytesIO) -> tuple[FloatArray, ...]:
-        import pandas as pd
-
-        table = pd.read_csv(content)
-        if self.target not in table.columns:
-            names = ", ".join(map(repr, table.columns))
-            raise ValueError(f"target must be one of {names}; got {self.target!r}.")
-        inputs = table.drop(columns=self.target)
-        for name in table.columns:
-            if not pd.api.types.is_numeric_dtype(table[name]):
-                raise ValueError(f"column {name!r} must hold numbers.")
-        return inputs.to_numpy(np.float64), table[self.target].to_numpy(np.float64)
+        # Not by pandas, whose versions differ in the last digit.
+        lines = csv.reader(io.TextIOWrapper(content, "utf-8-sig", newline=""), strict=True)
+        names = [name.strip() for name in next(lines, [])]
+        if not all(names):
+            raise ValueError("every column must have a name, which line 1 holds")
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"columns must have different names; two are {name!r}")
+        self._check_target(names)
+        rows = []
+        for row in filter(None, lines):
+            if len(row) != len(names):
+                raise ValueError(
+                    f"line {lines.line_num} must have {len(names)} entries, as line 1 has; it has "
+                    f"{len(row)}"
+                )
+            where = f"line {lines.line_num} must hold a finite number for"
+            rows.append([_entry(f"{where} {n!r}", x) for n, x in zip(names, row, strict=True)])
+        table = np.array(rows, np.float64).reshape(-1, len(names))
+        k = names.index(self.target)
+        return np.delete(table, k, axis=1), table[:, k].copy()
 
     def _npz(self, content: io.BytesIO) -> tuple[FloatArray, ...]:
-        with np.load(content, allow_pickle=False) as arrays:
-            names = ("X", self.target)
-            for name in names:
-                if name not in arrays:
-                    held = ", ".join(map(repr, arrays.files)) or "nothing"
-                    raise ValueError(f"the file must hold {name!r}; it holds {held}.")
-            tests = tuple(f"{name}_test" for name in names)
-            return tuple(arrays[n] for n in (*names, *(tests if tests[0] in arrays else ())))
+        arrays = np.load(content, allow_pickle=False)
+        if not isinstance(arrays, np.lib.npyio.NpzFile):
+            raise ValueError("it holds one array without a name")
+        with arrays:
+            tests = ("X_test", f"{self.target}_test")
+            held = arrays.files
+            self._check_target([name for name in held if name not in ("X", *tests)])
+            there = [name for name in tests if name in held]
+            for name in ("X", *(tests if there else ())):
+                if name not in held:
+                    raise ValueError(f"it must hold {name!r}; it holds {', '.join(held)}")
+            return tuple(arrays[name] for name in ("X", self.target, *there))
+
+
+#: What is raised beside ValueError and TypeError by files that are not what they should be.
+_UNREADABLE = (csv.Error, EOFError, OSError, zipfile.BadZipFile, zlib.error)
+
+
+class _UnknownTarget(ValueError):
+    """The target is not in the file."""
+
+
+def _entry(takes: str, text: str) -> float:
+    try:
+        number = float("" if "_" in text else text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{takes}; it holds {text!r}")
+    return number

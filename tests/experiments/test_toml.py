@@ -184,7 +184,7 @@ WRONG = [
     ("noise", "true", "noise must be a non-negative finite number; got True."),
     ("noise", "-1", "noise must be a non-negative finite number; got -1."),
     ("noise", "nan", "noise must be a non-negative finite number; got nan."),
-    ("kind", '"uniform"', "kind must be one of 'gaussian', 'spectral'; got 'uniform'."),
+    ("kind", '"uniform"', "kind must be one of 'gaussian', 'spectral', 'file'; got 'uniform'."),
     ("depths", "[3, -1]", "depths[1] must be a positive integer; got -1."),
     ("depths", "[]", "depths must be one value or a non-empty sequence; got an empty one."),
     ("activation", '"gelu"', "record must not hold 'distance' where the network is not linear"),

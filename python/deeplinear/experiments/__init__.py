@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from deeplinear.experiments.data import Data, GaussianData, Problem, SpectralData
+    from deeplinear.experiments.data import Data, FileData, GaussianData, Problem, SpectralData
     from deeplinear.experiments.figures import FIGURE_NAMES, FIGURE_NEEDS
     from deeplinear.experiments.preset import Architecture, Preset, Training
 
@@ -20,6 +20,7 @@ __all__ = [
     "FIGURE_NEEDS",
     "Architecture",
     "Data",
+    "FileData",
     "GaussianData",
     "Preset",
     "Problem",

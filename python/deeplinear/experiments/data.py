@@ -1,32 +1,30 @@
-"""Laws of the data of an experiment: frozen settings that draw regressions from a seed."""
+"""The data of an experiment: laws of `deeplinear.data` but for the seed, which the experiment has.
+
+A field that holds a sequence makes several problems, of which each has its values as labels.
+"""
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from itertools import product
+from math import prod
 from typing import Any
 
-import numpy as np
-
+from deeplinear import data as laws
 from deeplinear._support.checks import (
-    FloatArray,
     Names,
     Numbers,
     describe,
-    non_negative,
-    one_of,
-    positive,
     positive_integer,
-    scalar_or_sequence,
     sequence_fields,
 )
-from deeplinear.init import Orthogonal
-from deeplinear.network import Network
-from deeplinear.regression import Regression, gaussian_regression
+from deeplinear.regression import Regression
 
-__all__ = ["Data", "GaussianData", "Problem", "SpectralData"]
+__all__ = ["Data", "FileData", "GaussianData", "Problem", "SpectralData"]
 
 
 def different(name: str, values: Iterable[Any]) -> None:
@@ -61,72 +59,94 @@ class Problem:
 
 
 class Data(ABC):
-    """A law of the data: a frozen dataclass that draws them from a seed."""
+    """The data of an experiment: a frozen dataclass, which makes a law of a seed."""
 
     n: int
     d: int
     #: Whether there are test data.
     tested: bool
+    #: Fields that are labels even where they hold one value.
+    labelled: tuple[str, ...] = ()
+
+    @abstractmethod
+    def law(self, seed: int) -> laws.Data:
+        """Return the law of `deeplinear.data`; of several problems it is a family."""
 
     @property
     def count(self) -> int:
-        """The number of problems."""
-        return 1
+        """The number of problems: one per combination of the values."""
+        return prod(map(len, sequence_fields(self).values()))
 
-    @abstractmethod
+    def labels(self) -> list[dict[str, Any]]:
+        """Return what tells the problems apart, in the order of the family."""
+        several = sequence_fields(self)
+        fixed = {name: getattr(self, name) for name in self.labelled}
+        return [
+            {**fixed, **dict(zip(several, values, strict=True))}
+            for values in product(*several.values())
+        ]
+
     def problems(self, seed: int) -> list[Problem]:
-        """Draw the problems, of the same n and d."""
+        """Make the problems, of the same n and d."""
+        law = self.law(seed)
+        several = sequence_fields(self)
+        return [
+            Problem(
+                replace(law, **{name: labels[name] for name in several}).regression(),  # type: ignore[type-var]
+                labels,
+            )
+            for labels in self.labels()
+        ]
+
+
+class _Drawn(Data):
+    """Data that are drawn by a law with the same fields, and a seed."""
+
+    kind: type[Any]
+
+    def law(self, seed: int) -> laws.Data:
+        own = {one.name: getattr(self, one.name) for one in fields(self)}  # type: ignore[arg-type]
+        law: laws.Data = self.kind(**own, seed=seed)
+        return law
+
+    def __post_init__(self) -> None:
+        for name in ("n", "d"):  # which all problems share
+            keep(self, **{name: positive_integer(name, getattr(self, name))})
+        checked = self.law(0)
+        keep(self, **{one.name: getattr(checked, one.name) for one in fields(self)})  # type: ignore[arg-type]
+        for name, values in sequence_fields(self).items():
+            different(name, values)
 
 
 @dataclass(frozen=True)
-class GaussianData(Data):
-    """Data of `deeplinear.gaussian_regression`, but for its seed: one problem.
+class GaussianData(_Drawn):
+    """Data of `deeplinear.gaussian_regression`.
 
     Attributes
     ----------
     n, d : int
         Samples and inputs.
-    noise : float
+    noise : float or sequence of float
         Standard deviation of the noise.
     """
 
     n: int
     d: int
-    noise: float
+    noise: Numbers
 
+    kind = laws.Gaussian
     tested = True
 
-    def __post_init__(self) -> None:
-        n, d = (positive_integer(name, getattr(self, name)) for name in ("n", "d"))
-        keep(self, n=n, d=d, noise=non_negative("noise", self.noise))
-
     def regression(self, seed: int) -> Regression:
-        """Draw the data."""
-        return gaussian_regression(self.n, self.d, self.noise, seed)
-
-    def problems(self, seed: int) -> list[Problem]:
-        """Draw the one problem, without labels."""
-        return [Problem(self.regression(seed), {})]
-
-
-def _condition(name: str, value: object) -> float:
-    number = positive(name, value)
-    if number < 1:
-        raise ValueError(f"{name} must be at least 1; got {describe(value)}.")
-    return number
-
-
-def _end(name: str, value: object) -> str:
-    return one_of(name, value, ("top", "bottom"))
+        """Draw the data, of one noise."""
+        return self.law(seed).regression()
 
 
 @dataclass(frozen=True)
-class SpectralData(Data):
-    """Noiseless data whose covariance has exactly the asked eigenvalues.
+class SpectralData(_Drawn):
+    """Data of `deeplinear.data.Spectral`, whose covariance has exactly the asked eigenvalues.
 
-    ``X = sqrt(n) Q diag(sqrt(lambda)) V^T``, so that ``C = V diag(lambda) V^T``, with eigenvalues
-    ``lambda`` in geometric progression from ``1 / condition`` to 1, and Haar matrices Q (n, d) and
-    V (d, d) that the seed alone decides. ``y = X w*`` with ``w*`` a unit eigenvector.
+    Problems are labelled by ``condition`` and ``along``, and all have the same Q and V.
 
     Attributes
     ----------
@@ -143,47 +163,60 @@ class SpectralData(Data):
     condition: Numbers
     along: Names
 
+    kind = laws.Spectral
     tested = False
+    labelled = ("condition", "along")
+
+
+@dataclass(frozen=True)
+class FileData(Data):
+    """Data of a person's own, from a CSV or an NPZ file: `deeplinear.data.File`. One problem.
+
+    Attributes
+    ----------
+    path : str
+        The file; the text of the experiment has it as it is here.
+    target : str
+        The name of what is predicted.
+    sha256 : str, optional
+        What the SHA-256 of the file must be; by default what it is.
+    folder : str
+        Where a relative path begins, by default where the process is. It is no part of what is
+        compared or written.
+    """
+
+    path: str
+    target: str = "y"
+    sha256: str | None = None
+    folder: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        n, d = (positive_integer(name, getattr(self, name)) for name in ("n", "d"))
-        if d < 2:
-            raise ValueError(f"d must be at least 2, to have a top and a bottom; got {d}.")
-        if n < d:
-            raise ValueError(f"n must be at least d = {d}, for a covariance of full rank; got {n}.")
-        condition = scalar_or_sequence("condition", self.condition, _condition)
-        along = scalar_or_sequence("along", self.along, _end)
-        keep(self, n=n, d=d, condition=condition, along=along)
-        for name, values in sequence_fields(self).items():
-            different(name, values)
+        law = self.law(0)
+        keep(self, path=os.fspath(self.path), sha256=law.sha256)
+        self._held  # noqa: B018  (so that a file without such data is refused here)
+
+    def law(self, seed: int) -> laws.File:
+        """Return the law of `deeplinear.data`, the same for every seed."""
+        path = self.path
+        if self.folder and isinstance(path, (str, os.PathLike)):
+            path = os.path.join(self.folder, os.path.expanduser(path))
+        return laws.File(path, self.target, self.sha256)
+
+    @cached_property
+    def _held(self) -> Regression:
+        return self.law(0).regression()
 
     @property
-    def _conditions(self) -> tuple[float, ...]:
-        return tuple(np.atleast_1d(self.condition).tolist())
+    def n(self) -> int:  # type: ignore[override]
+        """Samples."""
+        return self._held.n
 
     @property
-    def _ends(self) -> tuple[str, ...]:
-        return (self.along,) if isinstance(self.along, str) else tuple(self.along)
+    def d(self) -> int:  # type: ignore[override]
+        """Inputs."""
+        return self._held.d
 
     @property
-    def count(self) -> int:
-        """The number of problems: one per condition number and direction."""
-        return len(self._conditions) * len(self._ends)
-
-    def problems(self, seed: int) -> list[Problem]:
-        """Draw the problems, labelled by ``condition`` and ``along``; all have the same Q and V."""
-        # Layers of shapes (d, d) and (n, d) with orthonormal columns.
-        shape = Network((self.d, self.d, self.n), readout=np.ones(self.n))
-        V, Q = Orthogonal(1.0).sample(shape, seed)
-        return [
-            Problem(self._regression(Q, V, condition, end), {"condition": condition, "along": end})
-            for condition, end in product(self._conditions, self._ends)
-        ]
-
-    @np.errstate(over="ignore", under="ignore")
-    def _regression(self, Q: FloatArray, V: FloatArray, condition: float, end: str) -> Regression:
-        eigenvalues = condition ** -np.linspace(1, 0, self.d)  # (d,), ascending to exactly 1
-        k = self.d - 1 if end == "top" else 0
-        root = np.sqrt(self.n * eigenvalues)
-        # y = X w* = sqrt(n lambda_k) Q_k for w* = V_k
-        return Regression(Q * root @ V.T, root[k] * Q[:, k])
+    def tested(self) -> bool:  # type: ignore[override]
+        """Whether there are test data."""
+        return self._held.X_test is not None

@@ -22,12 +22,22 @@ from deeplinear._support.checks import (
     scalar_or_sequence,
     sequence_fields,
 )
-from deeplinear._support.memory import require_free
-from deeplinear.experiments.data import Data, GaussianData, Problem, SpectralData, different, keep
+from deeplinear.description import Sweep
+from deeplinear.experiments.data import (
+    Data,
+    FileData,
+    GaussianData,
+    Problem,
+    SpectralData,
+    different,
+    keep,
+)
 from deeplinear.experiments.figures import FIGURE_NAMES, FIGURE_NEEDS, FIGURES
 from deeplinear.experiments.training import Training
 from deeplinear.init import Initialization
+from deeplinear.landscapes import Landscapes
 from deeplinear.network import Network
+from deeplinear.networks import Networks
 from deeplinear.records import RECORDABLE
 
 __all__ = [
@@ -35,6 +45,7 @@ __all__ = [
     "FIGURE_NEEDS",
     "Architecture",
     "Data",
+    "FileData",
     "GaussianData",
     "Preset",
     "Problem",
@@ -42,7 +53,7 @@ __all__ = [
     "Training",
 ]
 
-KINDS = ("plain", "residual")
+_SEED_STRIDE = 1_000_000
 #: The largest seed of an experiment: seeds of initial weights are a million times as large.
 LARGEST_SEED = 2**32 - 1
 
@@ -53,6 +64,24 @@ def check_seed(name: str, value: object) -> int:
     if seed > LARGEST_SEED:
         raise ValueError(f"{name} must be at most {LARGEST_SEED}; got {describe(seed)}.")
     return seed
+
+
+def initial_seeds(seed: int, runs: int) -> range:
+    """Seeds of the initial weights of the runs of every cell: ``1_000_000 (seed + 1) + i``.
+
+    Two experiments of different seeds share none, and none is the seed of its own data. Cells of
+    different scales and learning rates share them: run i starts from the same normal draws, so
+    the cells can be compared run by run.
+
+    Parameters
+    ----------
+    seed : int
+        The seed of the experiment.
+    runs : int
+        Runs per cell.
+    """
+    first = _SEED_STRIDE * (seed + 1)
+    return range(first, first + runs)
 
 
 def _sequence(name: str, value: object) -> tuple[Any, ...]:
@@ -87,10 +116,10 @@ def _records(name: str, value: object) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Architecture:
-    """Networks of one kind, of one or several depths L.
+    """Networks of one kind, of one or several depths L: `deeplinear.Networks` but for the seed.
 
-    "plain": L - 1 layers of shape (d, d), and a last one of shape (1, d). "residual": L layers of
-    shape (d, d), and a fixed readout, a random unit vector.
+    "plain": a first layer of shape (width, d), L - 2 of (width, width) and a last one of
+    (1, width). "residual": L layers of shape (d, d), and a fixed readout, a random unit vector.
 
     Attributes
     ----------
@@ -100,23 +129,34 @@ class Architecture:
         The depths.
     activation : str
         The function between the layers, see `Network`.
+    width : int, optional
+        The units of a layer; by default d, and always d in residual networks.
     """
 
     kind: str = "plain"
     depths: tuple[int, ...] = (10,)
     activation: str = "identity"
+    width: int | None = None
 
     def __post_init__(self) -> None:
         depths = scalar_or_sequence("depths", self.depths, positive_integer)
-        depths = depths if isinstance(depths, tuple) else (depths,)
-        different("depths", depths)
-        activation = Network((1, 1), activation=self.activation).activation  # checked
-        keep(self, kind=one_of("kind", self.kind, KINDS), depths=depths, activation=activation)
+        keep(self, depths=depths if isinstance(depths, tuple) else (depths,))
+        different("depths", self.depths)
+        checked = self.networks(0)
+        for name in ("kind", "activation", "width"):
+            value = getattr(checked, name)
+            if isinstance(value, tuple):
+                raise ValueError(f"{name} must be one value here; got a sequence.")
+            keep(self, **{name: value})
 
     @property
     def linear(self) -> bool:
         """Whether the network is a linear map."""
         return self.activation == "identity"
+
+    def networks(self, seed: int) -> Networks:
+        """Return the family, over its depths."""
+        return Networks(self.depths, self.width, self.kind, self.activation, seed)
 
     def network(self, d: int, depth: int, seed: int) -> Network:
         """Make the network of one depth.
@@ -128,17 +168,9 @@ class Architecture:
         depth : int
             The number L of layers.
         seed : int
-            Decides the readout of a residual network, the same for all depths. Its stream is the
-            child ``spawn_key=(1,)`` of the seed's, independent of data and initial weights.
+            Decides the readout of a residual network, as of `Networks`.
         """
-        what = f"{depth:,} layers of {d:,} units"
-        require_free("network must fit the memory", what, float(depth) * d**2)
-        if self.kind == "plain":
-            return Network((d,) * depth + (1,), activation=self.activation)
-        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
-        direction = rng.standard_normal(d)
-        readout = direction / np.linalg.norm(direction)
-        return Network((d,) * (depth + 1), readout, self.activation)
+        return replace(self.networks(seed), depth=depth).network(d)
 
 
 @dataclass(frozen=True)
@@ -152,7 +184,7 @@ class Preset:
         ``-partial``, which names the finished runs of an experiment that was stopped.
     title : str
         What it is, in a few words.
-    data : GaussianData or SpectralData
+    data : GaussianData, SpectralData or FileData
         The problems.
     network : Architecture
         The networks.
@@ -253,6 +285,29 @@ class Preset:
     def scales(self) -> tuple[float, ...]:
         """The scales of the initial weights; 0 for the identity, the residual law of scale 0."""
         return tuple(np.atleast_1d(getattr(self.init, "scale", 0.0)).tolist())
+
+    def sweeps(self, dtype: str = "float64") -> tuple[Sweep, ...]:
+        """Say what is trained: a sweep for every part of the training.
+
+        What is recorded of a part of gradient descent without `every` is, beside the start and the
+        end, the record before: it tells whether a run has settled.
+        """
+        family = Landscapes(self.network.networks(self.seed), self.data.law(self.seed))
+        return tuple(
+            Sweep(
+                family,
+                self.law(part),
+                part.swept_dynamics,
+                initial_seeds(self.seed, part.runs),
+                steps=part.steps,
+                time=part.time,
+                record=self.record,
+                every=part.records_apart,
+                tolerance=part.tolerance,
+                dtype=dtype,
+            )
+            for part in self.training
+        )
 
     def cells(self, part: Training) -> int:
         """Count the combinations of problem, depth, scale and learning rate of a part."""

@@ -13,8 +13,8 @@ import xarray as xr
 import deeplinear as dl
 from deeplinear._support.checks import instance_of
 from deeplinear._support.progress import Update, progress_bar
-from deeplinear.experiments.preset import Preset, Problem, check_seed
-from deeplinear.experiments.results.partials import Earlier, Key, grid, key_of, unconverged
+from deeplinear.experiments.preset import Preset, Problem, check_seed, initial_seeds
+from deeplinear.experiments.results.partials import Earlier, Key, key_of, unconverged
 from deeplinear.experiments.results.store import (
     SAVE_MODULES,
     difference,
@@ -28,7 +28,6 @@ from deeplinear.experiments.results.store import (
 from deeplinear.experiments.table import (
     REACHED,
     REACHED_NONLINEAR,
-    SETTLED_FOR,
     Block,
     BlockRuns,
     assemble,
@@ -37,6 +36,7 @@ from deeplinear.experiments.table import (
     trained_runs,
 )
 from deeplinear.experiments.toml import to_toml
+from deeplinear.experiments.training import SETTLED_FOR
 from deeplinear.options import check_dtype
 
 __all__ = [
@@ -53,26 +53,6 @@ __all__ = [
     "save",
     "unfinished",
 ]
-
-_SEED_STRIDE = 1_000_000
-
-
-def initial_seeds(seed: int, runs: int) -> range:
-    """Seeds of the initial weights of the runs of every cell: ``1_000_000 (seed + 1) + i``.
-
-    Two experiments of different seeds share none, and none is the seed of its own data. Cells of
-    different scales and learning rates share them: run i starts from the same normal draws, so
-    the cells can be compared run by run.
-
-    Parameters
-    ----------
-    seed : int
-        The seed of the experiment.
-    runs : int
-        Runs per cell.
-    """
-    first = _SEED_STRIDE * (seed + 1)
-    return range(first, first + runs)
 
 
 def run(
@@ -137,16 +117,13 @@ def run(
     """
     preset = seeded(preset, seed)
     text = to_toml(preset)
-    problems = preset.data.problems(preset.seed)
-    blocks = list(_blocks(preset, problems))
     dtype = check_dtype(dtype)
+    blocks = list(_blocks(preset, dtype))
+    problems = _problems(preset, blocks)
     settings = _settings(preset, text, threads, dtype)
     _check_resume(resume, preset, settings)
     earlier = Earlier(preset, blocks, resume)
-    cells = {
-        key_of(block): grid(preset, block.training, initial_seeds(preset.seed, block.training.runs))
-        for block in blocks
-    }
+    cells = {key_of(block): block.cells() for block in blocks}
     missing = {key_of(block): earlier.missing(block, cells[key_of(block)]) for block in blocks}
     shares = [len(missing[key_of(block)]) / len(cells[key_of(block)]) for block in blocks]
     works = [_work(preset, block) * share for block, share in zip(blocks, shares, strict=True)]
@@ -167,11 +144,9 @@ def run(
                     continue
                 try:
                     dataset = _train(
-                        preset,
                         block,
                         missing[key],
                         threads=threads,
-                        dtype=dtype,
                         progress=lambda x, w=work, e=end: update((e - (1 - x) * w) / total),  # type: ignore[misc]
                     )
                 except dl.Interrupted as reason:
@@ -210,12 +185,18 @@ def _check_resume(resume: xr.Dataset | None, preset: Preset, settings: dict[str,
         raise ValueError(f"resume must hold what an experiment records; got no {lack}.")
 
 
-def _blocks(preset: Preset, problems: list[Problem]) -> Iterator[Block]:
-    """Cut the experiment into sweeps: part by part, problem by problem, depth by depth."""
-    for i, training in enumerate(preset.training):
-        for j, problem in enumerate(problems):
-            for depth in preset.network.depths:
-                yield Block(i, training, j, problem.regression, depth)
+def _blocks(preset: Preset, dtype: str) -> Iterator[Block]:
+    """Cut the sweeps of an experiment: part by part, problem by problem, depth by depth."""
+    parts = zip(preset.training, preset.sweeps(dtype), strict=True)
+    for i, (training, sweep) in enumerate(parts):
+        for k, (_, landscape) in enumerate(sweep.landscapes()):
+            yield Block(i, training, sweep, k // len(preset.network.depths), landscape)
+
+
+def _problems(preset: Preset, blocks: list[Block]) -> list[Problem]:
+    """Return the data of all blocks, and their labels."""
+    found = {block.problem: block.regression for block in blocks}
+    return [Problem(found[j], labels) for j, labels in enumerate(preset.data.labels())]
 
 
 def _work(preset: Preset, block: Block) -> float:
@@ -228,30 +209,21 @@ def _work(preset: Preset, block: Block) -> float:
 
 
 def _train(
-    preset: Preset,
-    block: Block,
-    cells: list[dict[str, Any]],
-    *,
-    threads: int | None,
-    dtype: str,
-    progress: Update,
+    block: Block, cells: list[dict[str, Any]], *, threads: int | None, progress: Update
 ) -> xr.Dataset:
     """Train the cells of a block."""
-    training, every = block.training, block.training.every
-    if every is None and training.steps is not None:
-        every = max(1, training.steps - SETTLED_FOR)
-    network = preset.network.network(preset.data.d, block.depth, preset.seed)
+    sweep = block.sweep
     return dl.sweep_runs(
-        dl.Landscape(network, block.regression),
-        preset.law(training),
-        training.dynamics,
+        block.landscape,
+        sweep.init,
+        sweep.dynamics,
         runs=cells,
-        steps=training.steps,
-        time=training.time,
-        record=preset.record,
-        every=every,
-        tolerance=training.tolerance,
-        dtype=dtype,
+        steps=sweep.steps,
+        time=sweep.time,
+        record=sweep.record,
+        every=sweep.every,
+        tolerance=sweep.tolerance,
+        dtype=sweep.dtype,
         threads=threads,
         progress=progress,
     )

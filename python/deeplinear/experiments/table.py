@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,12 @@ from deeplinear import theory
 from deeplinear._support.checks import FloatArray
 from deeplinear.experiments.preset import Preset, Problem, Training
 from deeplinear.experiments.results.runs import arrived, excess_of_zero
+from deeplinear.experiments.training import SETTLED_FOR
 from deeplinear.simulation import add_accuracy
 
-#: A run has reached a minimizer where its excess risk is at most this share of the zero map's,
+#: A run has reached a minimizer where its excess risk is at most this share of the zero map's, at
+#: the end and `SETTLED_FOR` steps before.
 REACHED = 1e-6
-#: at the end and this number of steps before: above a critical learning rate runs come near a
-#: minimizer by chance, but a step away from it multiplies the distance.
-SETTLED_FOR = 10
 #: Nonlinear networks approach slowly: at the end of training their risk still falls, and most are
 #: below a thousandth of the zero map's. Their smallest risk is not known, and counts as zero.
 REACHED_NONLINEAR = 1e-3
@@ -51,13 +51,44 @@ _OF_DATA: dict[str, tuple[str, Callable[[dl.Regression], float]]] = {
 
 @dataclass(frozen=True)
 class Block:
-    """What one sweep trains: one part of the training on one problem at one depth."""
+    """What a part of the training trains on one landscape: one problem and depth.
+
+    Attributes
+    ----------
+    part : int
+        The number of the part.
+    training : Training
+        The part.
+    sweep : deeplinear.Sweep
+        The part as a sweep over all landscapes.
+    problem : int
+        The number of the problem.
+    landscape : deeplinear.Landscape
+        The one of it.
+    """
 
     part: int
     training: Training
+    sweep: dl.Sweep
     problem: int
-    regression: dl.Regression
-    depth: int
+    landscape: dl.Landscape
+
+    @property
+    def regression(self) -> dl.Regression:
+        """The data."""
+        return self.landscape.regression
+
+    @property
+    def depth(self) -> int:
+        """The number L of layers."""
+        return self.landscape.network.depth
+
+    def cells(self) -> list[dict[str, Any]]:
+        """Return its runs in order: the learning rates outside, the seeds inside."""
+        inner = [name for name in self.sweep.axes if name not in self.sweep.outer]
+        inner.sort(key=("learning_rate", "scale", "seed").index)
+        values = product(*(self.sweep.axes[name] for name in inner))
+        return [dict(zip(inner, row, strict=True)) for row in values]
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,16 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from deeplinear import GradientDescent, GradientFlow
-from deeplinear._support.checks import describe, one_of
+from deeplinear._support.checks import describe, one_of, positive_integer, scalar_or_sequence
 from deeplinear._support.files import require, user_path
-from deeplinear.experiments.preset import Architecture, GaussianData, Preset, SpectralData, Training
+from deeplinear.experiments.preset import (
+    Architecture,
+    FileData,
+    GaussianData,
+    Preset,
+    SpectralData,
+    Training,
+)
 from deeplinear.init import Gaussian, Identity, Orthogonal, Residual
 
 __all__ = ["canonical", "parse_preset", "read_preset", "to_toml"]
@@ -35,7 +42,7 @@ WRITE_MODULES = ("tomlkit",)
 #: Arrays that are longer on one line than this have several.
 WIDTH = 88
 
-_DATA: dict[str, type] = {"gaussian": GaussianData, "spectral": SpectralData}
+_DATA: dict[str, type] = {"gaussian": GaussianData, "spectral": SpectralData, "file": FileData}
 _INIT: dict[str, type] = {
     "gaussian": Gaussian,
     "residual": Residual,
@@ -107,19 +114,21 @@ def _kind(name: str, value: object, kinds: Mapping[str, type]) -> str:
 
 
 def _names(cls: type) -> list[str]:
-    return [field.name for field in fields(cls)]
+    return [field.name for field in fields(cls) if field.compare]
 
 
 def _settings(configuration: Any) -> dict[str, Any]:
     """Return the fields that differ from their default."""
-    values = {f.name: (getattr(configuration, f.name), f.default) for f in fields(configuration)}
+    defaults = {f.name: f.default for f in fields(configuration) if f.compare}
+    values = {name: (getattr(configuration, name), default) for name, default in defaults.items()}
     return {name: value for name, (value, default) in values.items() if value != default}
 
 
 def _fill(table: Container | Table, values: Mapping[str, Any]) -> Container | Table:
-    """Write settings into a table."""
+    """Write settings into a table; what is None is left out."""
     for name, value in values.items():
-        table.add(name, _array(name, value) if isinstance(value, tuple) else value)
+        if value is not None:
+            table.add(name, _array(name, value) if isinstance(value, tuple) else value)
     return table
 
 
@@ -166,11 +175,21 @@ def read_preset(path: str | os.PathLike[str]) -> Preset:
         raise ValueError(f"{path} could not be read: {error.strerror or error}.") from None
     except UnicodeDecodeError:
         raise ValueError(f"{path} must be a TOML file; it is no UTF-8 text.") from None
-    return parse_preset(text, str(path))
+    return parse_preset(text, str(path), str(user_path("file", path).parent))
 
 
-def parse_preset(text: str, source: str = "the preset") -> Preset:
-    """Read a preset from TOML text; as `read_preset`, with `source` for the file's name."""
+def parse_preset(text: str, source: str = "the preset", folder: str = "") -> Preset:
+    """Read a preset from TOML text; as `read_preset`.
+
+    Parameters
+    ----------
+    text : str
+        The text.
+    source : str
+        What errors say in place of the file's name.
+    folder : str
+        Where relative paths begin; by default where the process is.
+    """
     top = _Table(text, source, (), _parse(text, source))
     top.check("preset", _names(Preset), ("name", "data", "network", "init", "training", "record"))
     parts = top.values["training"]
@@ -181,7 +200,7 @@ def parse_preset(text: str, source: str = "the preset") -> Preset:
         {
             "title": top.values.get("name"),
             **top.values,
-            "data": _choose(top.table("data"), "kind", _DATA),
+            "data": _data(top.table("data"), folder),
             "network": _network(top.table("network")),
             "init": _choose(top.table("init"), "kind", _INIT),
             "training": [_part(top.table("training", i)) for i in range(len(parts))],
@@ -204,9 +223,27 @@ def _choose(table: _Table, key: str, kinds: Mapping[str, type]) -> Any:
     return table.make(cls, {name: x for name, x in table.values.items() if name != key})
 
 
+def _data(table: _Table, folder: str) -> Any:
+    if table.values.get("kind") == "file":
+        table.check(table.title, ["kind", *_names(FileData)], _required(FileData))
+        own = {name: x for name, x in table.values.items() if name != "kind"}
+        return table.make(FileData, {**own, "folder": folder})
+    return _choose(table, "kind", _DATA)
+
+
 def _network(table: _Table) -> Architecture:
-    table.check(table.title, _names(Architecture), ("kind",))
-    return table.make(Architecture, table.values)
+    """Make the networks; ``depth``, as `deeplinear.Networks` says it, is ``depths``."""
+    table.check(table.title, [*_names(Architecture), "depth"], ("kind",))
+    values = dict(table.values)
+    if "depth" in values:
+        if "depths" in values:
+            table.fail("depth", "depth must not be given beside depths: they are one thing.")
+        values["depths"] = table.attempt(_depths, values.pop("depth"))
+    return table.make(Architecture, values)
+
+
+def _depths(value: object) -> Any:
+    return scalar_or_sequence("depth", value, positive_integer)
 
 
 def _part(table: _Table) -> Training:
@@ -273,13 +310,14 @@ class _Table:
     def choice(self, key: str, choices: Mapping[str, T]) -> T:
         """Look up what a key names."""
         self.check(self.title, list(self.values), (key,))
-        return choices[self._try(one_of, key, self.values[key], tuple(choices))]
+        return choices[self.attempt(one_of, key, self.values[key], tuple(choices))]
 
     def make(self, cls: Callable[..., T], values: Mapping[str, Any]) -> T:
         """Make an object; its own checks speak of its fields, which are the keys."""
-        return self._try(cls, **values)
+        return self.attempt(cls, **values)
 
-    def _try(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
+    def attempt(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
+        """Call a function whose errors speak of a key."""
         try:
             return function(*arguments, **named)
         except (TypeError, ValueError) as error:

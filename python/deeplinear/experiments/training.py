@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,7 +18,12 @@ from deeplinear._support.checks import (
 from deeplinear.dynamics import Dynamics, GradientDescent
 from deeplinear.experiments.data import different, keep
 
-__all__ = ["Training"]
+__all__ = ["SETTLED_FOR", "Training"]
+
+#: A run of gradient descent has settled where it has reached a minimizer at the end and this number
+#: of steps before: above a critical learning rate runs come near a minimizer by chance, but a step
+#: away from it multiplies the distance.
+SETTLED_FOR = 10
 
 
 @dataclass(frozen=True)
@@ -91,3 +96,17 @@ class Training:
         if not isinstance(self.dynamics, GradientDescent):
             return ()
         return tuple(np.atleast_1d(self.dynamics.learning_rate).tolist())
+
+    @property
+    def swept_dynamics(self) -> Dynamics:
+        """The dynamics, whose learning rates are a dimension also where there is one."""
+        if not isinstance(self.dynamics, GradientDescent):
+            return self.dynamics
+        return replace(self.dynamics, learning_rate=self.learning_rates)
+
+    @property
+    def records_apart(self) -> float | None:
+        """What lies between two records: of descent that has no `every`, all but `SETTLED_FOR`."""
+        if self.every is None and self.steps is not None:
+            return max(1, self.steps - SETTLED_FOR)
+        return self.every

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from itertools import product
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from deeplinear.experiments.preset import Preset, Training
+from deeplinear.experiments.preset import Preset
 from deeplinear.experiments.results.runs import ended
 from deeplinear.experiments.table import Block, BlockRuns, stored_runs
 
@@ -27,17 +26,6 @@ Key = tuple[int, int, int]
 def key_of(block: Block) -> Key:
     """Return what tells a block from the others: its part, problem and depth."""
     return block.part, block.problem, block.depth
-
-
-def grid(preset: Preset, training: Training, seeds: range) -> list[dict[str, Any]]:
-    """Return the cells of a block in order: the learning rates outside, the seeds inside."""
-    fields: dict[str, Sequence[Any]] = {}
-    if training.learning_rates:
-        fields["learning_rate"] = training.learning_rates
-    if hasattr(preset.init, "scale"):
-        fields["scale"] = preset.scales if training.scales is None else training.scales
-    fields["seed"] = seeds
-    return [dict(zip(fields, values, strict=True)) for values in product(*fields.values())]
 
 
 def _places(runs: BlockRuns, cells: Sequence[dict[str, Any]]) -> list[int | None]:
