@@ -27,7 +27,6 @@ from deeplinear._support.checks import (
     Numbers,
     describe,
     non_negative,
-    non_negative_integer,
     one_of,
     positive,
     positive_integer,
@@ -38,6 +37,7 @@ from deeplinear._support.files import user_path
 from deeplinear.init import Orthogonal
 from deeplinear.network import Network
 from deeplinear.regression import Regression, gaussian_regression
+from deeplinear.seeds import check_seed
 
 __all__ = ["Data", "File", "Gaussian", "Spectral"]
 
@@ -86,7 +86,7 @@ class Gaussian(Data):
             "n": positive_integer,
             "d": positive_integer,
             "noise": non_negative,
-            "seed": non_negative_integer,
+            "seed": check_seed,
         }
         for name, check in checks.items():
             value = scalar_or_sequence(name, getattr(self, name), check)
@@ -140,7 +140,7 @@ class Spectral(Data):
             "d": positive_integer,
             "condition": _condition,
             "along": _end,
-            "seed": non_negative_integer,
+            "seed": check_seed,
         }
         for name, check in checks.items():
             value = scalar_or_sequence(name, getattr(self, name), check)

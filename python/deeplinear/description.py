@@ -9,6 +9,7 @@ from itertools import product
 from math import prod
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from deeplinear._support.checks import (
@@ -25,7 +26,7 @@ from deeplinear.init import Initialization
 from deeplinear.landscape import Landscape
 from deeplinear.landscapes import Landscapes
 from deeplinear.options import ENGINES, Options, check_dtype, check_options
-from deeplinear.records import Recorded, Recording
+from deeplinear.records import TAKEN, Recorded, Recording
 from deeplinear.run_settings import RunSettings
 from deeplinear.runs import swept_fields
 from deeplinear.schedule import schedule
@@ -52,7 +53,8 @@ class Sweep:
     seeds : int or sequence of int
         The seeds, zero or above and different; n stands for 0..n-1.
     steps, time, record, every, tolerance, dtype, engine, keep_state
-        As of `sweep`.
+        As of `sweep`. By default the risk is recorded, and the distance where all networks are
+        linear.
     keep_weights : bool, optional
         Whether the weights at the end are kept. None, the default, keeps them in memory where all
         networks have as many, and not in a store. Of networks of several sizes, weights have NaN
@@ -61,7 +63,8 @@ class Sweep:
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as above, or the landscapes do not take what is recorded.
+        If an argument is not as above. Whether the landscapes take what is recorded is known when
+        they are made.
 
     Examples
     --------
@@ -103,6 +106,13 @@ class Sweep:
         object.__setattr__(self, "dtype", check_dtype(self.dtype))
         object.__setattr__(self, "tolerance", non_negative("tolerance", self.tolerance))
         one_of("engine", self.engine, ENGINES)
+        # Written down, an equal number looks alike.
+        horizon = type(self.dynamics).horizon(self.steps, self.time)
+        object.__setattr__(self, "steps" if self.steps is not None else "time", horizon)
+        if self.every is not None:
+            object.__setattr__(self, "every", self.dynamics.check_every(self.every))
+        if self.record is None and not self._linear:
+            object.__setattr__(self, "record", ("risk",))  # what all landscapes have
         for name in ("keep_weights", "keep_state"):
             value = getattr(self, name)
             object.__setattr__(self, name, None if value is None else truth(name, value))
@@ -114,22 +124,33 @@ class Sweep:
     @cached_property
     def axes(self) -> dict[str, Sequence[Any]]:
         """The values of every dimension."""
-        parts: list[Mapping[str, Sequence[Any]]] = [
-            self.landscape.axes if isinstance(self.landscape, Landscapes) else {},
-            swept_fields(self.init),
-            sequence_fields(self.dynamics),
-            {"seed": self.seeds},
-        ]
         axes: dict[str, Sequence[Any]] = {}
-        for part in parts:
-            for name, values in part.items():
+        if isinstance(self.landscape, Landscapes):
+            axes |= self.landscape.axes
+            for name in axes:
+                if name in TAKEN:
+                    raise ValueError(
+                        f"data must not sweep a field of the name {name!r}, which results have "
+                        "already."
+                    )
+        for part, own in (
+            ("init", swept_fields(self.init)),
+            ("dynamics", sequence_fields(self.dynamics)),
+        ):
+            for name, values in own.items():
                 if name in axes:
                     raise ValueError(
-                        f"init must not sweep a field of the name {name!r}, which the landscapes "
+                        f"{part} must not sweep a field of the name {name!r}, which the landscapes "
                         "have already."
                     )
                 axes[name] = values
-        return axes
+        return {**axes, "seed": self.seeds}
+
+    @property
+    def _linear(self) -> bool:
+        """Whether the networks are linear, all of them."""
+        activation = self.landscape.network.activation
+        return set(np.atleast_1d(activation).tolist()) == {"identity"}
 
     @property
     def sizes(self) -> dict[str, int]:

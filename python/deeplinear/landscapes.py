@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 from deeplinear import _core
-from deeplinear._support.checks import describe, one_of, sequence_fields
+from deeplinear._support.checks import describe, instance_of, one_of, sequence_fields, truth
 from deeplinear.data import Data
 from deeplinear.landscape import Landscape
 from deeplinear.network import Network
@@ -65,28 +65,43 @@ class Landscapes:
                 "data must be of type Regression, or a law of deeplinear.data; "
                 f"got {describe(self.data)}."
             )
+        if self.samples is not None:
+            object.__setattr__(self, "samples", truth("samples", self.samples))
         one_of("loss", self.loss, tuple(_core.losses()))
+        names = [name for _, _, name, _ in self._swept()]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(
+                    f"data must not sweep a field of the name {name!r}, which network sweeps too."
+                )
+
+    def _swept(self) -> Iterator[tuple[str, str, str, tuple[Any, ...]]]:
+        """Return part, field, dimension and values of what is swept."""
+        for part in ("data", "network"):
+            for field, values in sequence_fields(getattr(self, part)).items():
+                yield part, field, f"{part}_{field}" if field == _SHARED else field, values
 
     @property
     def axes(self) -> dict[str, tuple[Any, ...]]:
         """The values of every dimension, those of the data first."""
-        parts = (("data", self.data), ("network", self.network))
-        return {
-            _dimension(part, name): values
-            for part, settings in parts
-            for name, values in sequence_fields(settings).items()
-        }
+        return {name: values for _, _, name, values in self._swept()}
 
     def at(self, **values: Any) -> Landscape:
         """Return the landscape at values of all dimensions.
 
         Raises
         ------
-        ValueError
-            If the network does not fit the data, or a dimension is missing.
+        TypeError, ValueError
+            If the network does not fit the data, a dimension is missing, or there is no such one.
         """
+        axes = self.axes
+        for name in (*values, *axes):
+            if name not in axes or name not in values:
+                held = ", ".join(map(repr, axes)) or "none"
+                got = ", ".join(map(repr, values)) or "none"
+                raise ValueError(f"values must be of all dimensions, {held}; got {got}.")
         one = self.replace(values)
-        data = one.data if isinstance(one.data, Regression) else _regression(one.data)
+        data = one.data if isinstance(one.data, Regression) else _made(one.data)
         network = one.network
         if isinstance(network, Networks):
             network = network.network(data.d)
@@ -94,28 +109,24 @@ class Landscapes:
 
     def replace(self, values: Mapping[str, Any]) -> Landscapes:
         """Replace the values of some dimensions."""
-        own = {
-            part: {
-                field.name: values[_dimension(part, field.name)]
-                for field in fields(settings)  # type: ignore[arg-type]
-                if _dimension(part, field.name) in values
-            }
-            for part, settings in (("data", self.data), ("network", self.network))
-            if isinstance(settings, (Data, Networks))
+        own: dict[str, dict[str, Any]] = {}
+        for part, field, name, _ in self._swept():
+            if name in values:
+                own.setdefault(part, {})[field] = values[name]
+        parts: dict[str, Any] = {
+            part: replace(getattr(self, part), **new) for part, new in own.items()
         }
-        data = replace(self.data, **own["data"]) if own.get("data") else self.data  # type: ignore[type-var]
-        network = (
-            replace(self.network, **own["network"])  # type: ignore[type-var]
-            if own.get("network")
-            else self.network
-        )
-        return replace(self, data=data, network=network)
+        return replace(self, **parts) if parts else self
+
+
+def _made(law: Data) -> Regression:
+    try:
+        hash(law)
+    except TypeError:  # a law of a person's own may hold anything
+        return instance_of("the data of the law", law.regression(), Regression)
+    return _regression(law)
 
 
 @lru_cache(64)
 def _regression(law: Data) -> Regression:
-    return law.regression()
-
-
-def _dimension(part: str, field: str) -> str:
-    return f"{part}_{field}" if field == _SHARED else field
+    return instance_of("the data of the law", law.regression(), Regression)

@@ -11,7 +11,6 @@ import numpy as np
 from deeplinear._support.checks import (
     Counts,
     Names,
-    non_negative_integer,
     one_of,
     positive_integer,
     scalar_or_sequence,
@@ -20,6 +19,7 @@ from deeplinear._support.checks import (
 from deeplinear._support.memory import require_free
 from deeplinear.data import require_single
 from deeplinear.network import ACTIVATIONS, Network
+from deeplinear.seeds import check_seed
 
 __all__ = ["Networks"]
 
@@ -75,7 +75,7 @@ class Networks:
             "width": positive_integer,
             "kind": _kind,
             "activation": _activation,
-            "seed": non_negative_integer,
+            "seed": check_seed,
         }
         for name, check in checks.items():
             value = getattr(self, name)
@@ -92,12 +92,13 @@ class Networks:
 
         Raises
         ------
-        ValueError
-            If a field holds a sequence.
+        TypeError, ValueError
+            If a field holds a sequence, or `d` is no positive integer.
         MemoryError
             If the network would not fit the memory.
         """
         require_single(self)
+        d = positive_integer("d", d)
         depth = int(single("depth", self.depth))
         width = d if self.width is None else int(single("width", self.width))
         what = f"{depth:,} layers of {width:,} units"

@@ -127,9 +127,11 @@ def _given_data(regression: Regression) -> dict[str, Any]:
 
 
 def _seed_words(seeds: Sequence[int]) -> Any:
-    if isinstance(seeds, range) and seeds.step == 1:
-        return len(seeds) if seeds.start == 0 else {"first": seeds.start, "count": len(seeds)}
-    return [int(seed) for seed in seeds]
+    """Say how many seeds there are, and where they begin, if each is one more than the last."""
+    first = int(seeds[0])
+    if any(seed != first + i for i, seed in enumerate(seeds)):
+        return [int(seed) for seed in seeds]
+    return len(seeds) if first == 0 else {"first": first, "count": len(seeds)}
 
 
 def _record_words(sweep: Sweep) -> list[str]:
@@ -159,6 +161,8 @@ def sweep_of(words: Mapping[str, Any], given: Regression | None = None) -> Sweep
     TypeError, ValueError
         If something is missing, unknown, or not as `Sweep` takes it.
     """
+    if not isinstance(words, Mapping):
+        raise TypeError(f"the sweep must be a mapping of names to values; got {describe(words)}.")
     known = ("data", "network", "init", "dynamics", "seeds", "record", "loss", "samples", *_PLAIN)
     _check_names("the sweep", words, known, ("data", "network", "init", "dynamics", "seeds"))
     own = _table(words, "data")
@@ -200,7 +204,7 @@ def _check_names(
 
 
 def _made(part: str, words: Mapping[str, Any]) -> Any:
-    _check_names(part, {"kind": words["kind"]} if "kind" in words else {}, ["kind"], ["kind"])
+    _check_names(part, words, words, ["kind"])
     cls = KINDS[part][one_of(f"{part}.kind", words["kind"], tuple(KINDS[part]))]
     return _filled(part, cls, {name: value for name, value in words.items() if name != "kind"})
 
