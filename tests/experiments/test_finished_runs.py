@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import fcntl
+import signal
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ from deeplinear.experiments.data import SpectralData
 from deeplinear.experiments.library import PLAIN, PRESETS
 from deeplinear.experiments.preset import Architecture, GaussianData, Preset, Training
 from deeplinear.experiments.results import netcdf
+from deeplinear.experiments.toml import to_toml
 
 DESCENT = Training(dl.GradientDescent((0.01, 0.05)), runs=3, steps=60, every=20)
 FLOW = Training(dl.GradientFlow("rk4", step=0.05), runs=2, time=2.0, scale=(0.3, 0.1))
@@ -311,8 +313,8 @@ def test_no_experiment_has_the_name_of_a_part_of_another(name):
     dataclasses.replace(PLAIN, name="partial-2-more")
 
 
-# Ctrl-C comes at the share that argument 1 says, and again while the runs are saved where
-# argument 2 says so.
+# A signal comes at the share that argument 1 says, and again while the runs are saved where
+# argument 2 says so; argument 3 is which.
 STOPPING = """
 import contextlib, functools, os, signal, sys
 from deeplinear.experiments.cli import entry as cli
@@ -320,6 +322,7 @@ from deeplinear.experiments import figures
 from deeplinear.experiments import report
 from deeplinear.experiments import run as reproduce
 stop, twice = float(sys.argv.pop(1)), sys.argv.pop(1) == "twice"
+number = int(sys.argv.pop(1))
 figures.draw = lambda dataset, directory: []
 report.write = lambda directory: directory
 replace, link = os.replace, os.link
@@ -328,14 +331,14 @@ replace, link = os.replace, os.link
 def progress_bar(enabled, description):
     def update(share):
         if share >= stop:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
     yield update
 
 def interrupted(give_name, *names):
     global twice
     if twice:
         twice = False
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), number)
     give_name(*names)
 
 reproduce.progress_bar = progress_bar
@@ -345,26 +348,44 @@ cli.main()
 """
 
 
-def command(folder: Path, stop: float, presses: str) -> subprocess.CompletedProcess[str]:
-    arguments = ("reproduce", "plain", "--quick", "--threads", "1", "--out", str(folder))
-    line = [sys.executable, "-W", "error", "-c", STOPPING, str(stop), presses, *arguments]
-    return subprocess.run(line, capture_output=True, text=True, check=False, timeout=120)
+def command(
+    folder: Path, stop: float, presses: str, number: int = signal.SIGINT, preset: str = "plain"
+) -> subprocess.CompletedProcess[str]:
+    what = ("run", preset) if preset.endswith(".toml") else ("reproduce", preset)
+    arguments = (*what, "--quick", "--threads", "1", "--out", str(folder))
+    code = [sys.executable, "-W", "error", "-c", STOPPING, str(stop), presses, str(int(number))]
+    return subprocess.run(
+        [*code, *arguments], capture_output=True, text=True, check=False, timeout=120
+    )
 
 
-@pytest.mark.parametrize("presses", ["once", "twice"])
-def test_the_next_run_goes_on_where_the_last_one_was(presses, tmp_path):
-    path = tmp_path / "plain-quick-partial.nc"
-    first = command(tmp_path, 0.3, presses)
-    assert first.returncode == 130
+@pytest.mark.parametrize(
+    ("presses", "number", "command_name"),
+    [
+        ("once", signal.SIGINT, "reproduce"),
+        ("twice", signal.SIGINT, "reproduce"),
+        ("once", signal.SIGTERM, "reproduce"),
+        ("once", signal.SIGINT, "run"),
+        ("once", signal.SIGTERM, "run"),
+    ],
+)
+def test_the_next_run_goes_on_where_the_last_one_was(presses, number, command_name, tmp_path):
+    preset, out = "plain", tmp_path / "out"
+    if command_name == "run":
+        preset = str(tmp_path / "mine.toml")
+        Path(preset).write_text(to_toml(PLAIN), encoding="utf-8")
+    path = out / "plain-quick-partial.nc"
+    first = command(out, 0.3, presses, number, preset)
+    assert first.returncode == 128 + number
     assert first.stderr.splitlines()[-1].startswith("deeplinear: stopped")
-    assert list(tmp_path.iterdir()) == [path], first.stderr
+    assert list(out.iterdir()) == [path], first.stderr
     count = netcdf.load(path).sizes["run"]
     assert 0 < count < 160
-    last = command(tmp_path, 2, "once")
+    last = command(out, 2, "once", number, preset)
     assert (last.returncode, last.stderr) == (0, "")
     assert last.stdout.startswith(f"{count} of 160 runs of plain-quick had finished when it was ")
-    assert [file.name for file in tmp_path.iterdir()] == ["plain-quick.nc"]
-    dataset = netcdf.load(tmp_path / "plain-quick.nc")
+    assert [file.name for file in out.iterdir()] == ["plain-quick.nc"]
+    dataset = netcdf.load(out / "plain-quick.nc")
     undisturbed = reproduce.run(PLAIN.quick(), progress=False)
     for name in ("weights", "sharpness", "status", "scale", "seed"):
         np.testing.assert_array_equal(dataset[name], undisturbed[name])

@@ -101,6 +101,25 @@ def test_while_computing(number, tmp_path):
     assert dataset.sizes["run"] >= 200
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_before_a_run_has_finished_no_folder_is_left(number, tmp_path):
+    share, word = "print(repr(share), flush=True)", 'print("computing", flush=True)'
+    code = LONG.replace("STEPS", "1_000_000_000").replace(share, word)
+    out = tmp_path / "new" / "out"
+    end = stopped(code, ("reproduce", "plain", "--out", out), ("computing", number))
+    assert end == (
+        128 + number, "deeplinear: stopped before a run of plain had finished.\n"
+    )  # fmt: skip
+    assert files(tmp_path) == []
+    # one that was there, and what is in it, stay
+    out.mkdir(parents=True)
+    stopped(code, ("reproduce", "plain", "--out", out), ("computing", number))
+    assert files(tmp_path / "new") == ["out"]
+    (out / "mine.txt").touch()
+    stopped(code, ("reproduce", "plain", "--out", out), ("computing", number))
+    assert files(out) == ["mine.txt"]
+
+
 CURVES = ("reproduce", "plain-curves", "--quick", "--out")
 
 

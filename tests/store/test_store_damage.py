@@ -49,7 +49,9 @@ def swap(file: Path) -> None:
     file.write_bytes(b"\0" * file.stat().st_size)
 
 
-@pytest.mark.parametrize("name", ["risk", "layer_norm", "last_step", "out_of_range_layer", "status"])
+@pytest.mark.parametrize(
+    "name", ["risk", "layer_norm", "last_step", "out_of_range_layer", "status"]
+)
 @pytest.mark.parametrize("damage", [flip, halve, empty, swap, Path.unlink])
 def test_a_damaged_chunk_runs_again_and_no_other(path, name, damage):
     expected = digests(path)
@@ -153,11 +155,15 @@ def test_a_folder_that_may_not_be_written_is_one_sentence(small_disk):
     with pytest.raises(StoreError, match=r"could not be used: Read-only file system\.$"):
         sweep(path)
     assert opened(path, mode="r").done() == expected
-    assert same(xr.open_zarr(path, chunks=None).isel(scale=slice(1, None)), sweep(scales=SCALES[1:]))
+    assert same(
+        xr.open_zarr(path, chunks=None).isel(scale=slice(1, None)), sweep(scales=SCALES[1:])
+    )
 
 
 def test_without_zarr_one_sentence_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "zarr", None)
-    with pytest.raises(ImportError, match=r"A store needs zarr, .*pip install 'deeplinear\[store\]'"):
+    with pytest.raises(
+        ImportError, match=r"A store needs zarr, .*pip install 'deeplinear\[store\]'"
+    ):
         sweep(tmp_path / "runs.zarr")
     assert not list(tmp_path.iterdir())

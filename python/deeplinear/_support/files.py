@@ -156,6 +156,18 @@ def writable_directory(name: str, value: str | os.PathLike[str]) -> Path:
     return path
 
 
+@contextmanager
+def none_left_empty(path: Path) -> Iterator[None]:
+    """Take directories away that are made meanwhile for a path, where nothing is in them."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # the first one that is in use, or was not made
+            for folder in missing:
+                folder.rmdir()
+
+
 def writable_file(name: str, value: str | os.PathLike[str]) -> Path:
     """Take a file that can be written, in a directory that is there.
 

@@ -13,7 +13,13 @@ import xarray as xr
 
 from deeplinear import Interrupted
 from deeplinear._support.checks import one_of, positive_integer
-from deeplinear._support.files import check_replaceable, require, writable_directory
+from deeplinear._support.files import (
+    check_replaceable,
+    none_left_empty,
+    require,
+    user_path,
+    writable_directory,
+)
 from deeplinear._support.signals import uninterrupted
 from deeplinear._support.terminal import unwritten
 from deeplinear.experiments import figures, report
@@ -39,7 +45,25 @@ def run_experiments(
     dtype: str,
     overwrite: bool,
 ) -> None:
-    """Check everything, then run one experiment after another, and write the report."""
+    """Check everything, then run one experiment after another, and write the report.
+
+    Where nothing comes of it, no directory is left.
+    """
+    with one_sentence():
+        folder = user_path("--out", out)
+    with none_left_empty(folder):
+        _run_all(chosen, folder, quick, seed, threads, dtype, overwrite)
+
+
+def _run_all(
+    chosen: Sequence[Preset],
+    out: Path,
+    quick: bool,
+    seed: int | None,
+    threads: int | None,
+    dtype: str,
+    overwrite: bool,
+) -> None:
     with one_sentence():
         if seed is not None:
             experiment.check_seed("--seed", seed)
