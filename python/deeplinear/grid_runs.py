@@ -23,6 +23,8 @@ from deeplinear.simulation import Interrupted, add_accuracy
 
 __all__ = ["run_in_memory"]
 
+#: Numbers of 8 bytes that a run has beside records and weights: how and where it ended.
+_BESIDE = 7
 #: Dimensions whose places have numbers, from 1.
 _NUMBERED = ("layer", "pair", "value", "eigenvalue")
 
@@ -87,7 +89,7 @@ def _checked(sweep: Sweep) -> Sweep:
         most = max(most, records * recording.size(network))
         count += 1
     keep = len(sizes) == 1 if sweep.keep_weights is None else sweep.keep_weights
-    most += max(sizes) if keep else 0
+    most += _BESIDE + (max(sizes) if keep else 0)
     # Beside all of it on one grid, that of every landscape.
     what = f"{sweep.runs:,} runs on {count:,} landscapes"
     require_free("landscape must fit the memory", what, 2 * most * inner * count)

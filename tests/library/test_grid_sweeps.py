@@ -350,8 +350,8 @@ def test_what_does_not_fit_the_memory_is_refused_before_any_runs(monkeypatch):
     """Each landscape alone would."""
     monkeypatch.setattr(grid_runs, "sweep_landscape", None)
     free = memory.available_memory
-    # 12 runs on each of 3 landscapes: 2 places of 2 records, and 39 weights of the largest
-    needed = 2 * 8 * 36 * (4 + 39)
+    # 12 runs on each of 3 landscapes: 2 places of 2 records, 39 weights of the largest, the ends
+    needed = 2 * 8 * 36 * (4 + 39 + 7)
     for available, error in ((needed - 1, MemoryError), (needed, TypeError)):
         monkeypatch.setattr(memory, "available_memory", lambda a=available: a)
         with pytest.raises(error, match="memory: 36 runs on 3 landscapes" if error is MemoryError
