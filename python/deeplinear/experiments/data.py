@@ -14,7 +14,6 @@ from itertools import product
 from math import prod
 from typing import Any
 
-from deeplinear import data as laws
 from deeplinear._support.checks import (
     Names,
     Numbers,
@@ -22,6 +21,8 @@ from deeplinear._support.checks import (
     positive_integer,
     sequence_fields,
 )
+from deeplinear.data import Data as Law
+from deeplinear.data import File, Gaussian, Spectral
 from deeplinear.regression import Regression
 
 __all__ = ["Data", "FileData", "GaussianData", "Problem", "SpectralData"]
@@ -69,7 +70,7 @@ class Data(ABC):
     labelled: tuple[str, ...] = ()
 
     @abstractmethod
-    def law(self, seed: int) -> laws.Data:
+    def law(self, seed: int) -> Law:
         """Return the law of `deeplinear.data`; of several problems it is a family."""
 
     @property
@@ -104,9 +105,9 @@ class _Drawn(Data):
 
     kind: type[Any]
 
-    def law(self, seed: int) -> laws.Data:
+    def law(self, seed: int) -> Law:
         own = {one.name: getattr(self, one.name) for one in fields(self)}  # type: ignore[arg-type]
-        law: laws.Data = self.kind(**own, seed=seed)
+        law: Law = self.kind(**own, seed=seed)
         return law
 
     def __post_init__(self) -> None:
@@ -134,7 +135,7 @@ class GaussianData(_Drawn):
     d: int
     noise: Numbers
 
-    kind = laws.Gaussian
+    kind = Gaussian
     tested = True
 
     def regression(self, seed: int) -> Regression:
@@ -163,7 +164,7 @@ class SpectralData(_Drawn):
     condition: Numbers
     along: Names
 
-    kind = laws.Spectral
+    kind = Spectral
     tested = False
     labelled = ("condition", "along")
 
@@ -195,12 +196,12 @@ class FileData(Data):
         keep(self, path=os.fspath(self.path), sha256=law.sha256)
         self._held  # noqa: B018  (so that a file without such data is refused here)
 
-    def law(self, seed: int) -> laws.File:
+    def law(self, seed: int) -> File:
         """Return the law of `deeplinear.data`, the same for every seed."""
         path = self.path
         if self.folder and isinstance(path, (str, os.PathLike)):
             path = os.path.join(self.folder, os.path.expanduser(path))
-        return laws.File(path, self.target, self.sha256)
+        return File(path, self.target, self.sha256)
 
     @cached_property
     def _held(self) -> Regression:

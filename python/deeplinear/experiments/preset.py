@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,7 +22,6 @@ from deeplinear._support.checks import (
     scalar_or_sequence,
     sequence_fields,
 )
-from deeplinear.description import Sweep
 from deeplinear.experiments.data import (
     Data,
     FileData,
@@ -35,10 +34,12 @@ from deeplinear.experiments.data import (
 from deeplinear.experiments.figures import FIGURE_NAMES, FIGURE_NEEDS, FIGURES
 from deeplinear.experiments.training import Training
 from deeplinear.init import Initialization
-from deeplinear.landscapes import Landscapes
 from deeplinear.network import Network
 from deeplinear.networks import Networks
 from deeplinear.records import RECORDABLE
+
+if TYPE_CHECKING:
+    from deeplinear import Sweep
 
 __all__ = [
     "FIGURE_NAMES",
@@ -292,6 +293,8 @@ class Preset:
         What is recorded of a part of gradient descent without `every` is, beside the start and the
         end, the record before: it tells whether a run has settled.
         """
+        from deeplinear import Landscapes, Sweep  # what runs them loads more than a help should
+
         family = Landscapes(self.network.networks(self.seed), self.data.law(self.seed))
         return tuple(
             Sweep(
