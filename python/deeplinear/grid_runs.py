@@ -51,6 +51,8 @@ def run_in_memory(sweep: Sweep, threads: int | None, progress: bool | Update) ->
                     threads,
                     lambda x, share=share: update(share + x / count),  # type: ignore[misc]
                 )
+                if done:
+                    _require_same_axes(done[0].dataset, part)
                 done.append(_Part(place, part))
         except Interrupted as interrupted:
             if sweep.outer:
@@ -116,6 +118,19 @@ def _train(
         progress=progress,
     )
     return _kept(sweep, dataset)
+
+
+def _require_same_axes(first: xr.Dataset, part: xr.Dataset) -> None:
+    """Refuse what a function of a person's own returns, if it fits no array of all landscapes."""
+    for name in first.data_vars.keys() & part.data_vars.keys():
+        axes = [
+            len(dataset[name].dims) - len(dataset["status"].dims) - 1 for dataset in (first, part)
+        ]
+        if axes[0] != axes[1]:
+            raise ValueError(
+                f"{name} must return arrays of as many axes on every landscape; "
+                f"got {axes[1]} after {axes[0]}."
+            )
 
 
 def _kept(sweep: Sweep, part: xr.Dataset) -> xr.Dataset:

@@ -30,7 +30,7 @@ def several(values):
     return values | st.lists(values, min_size=1, max_size=5, unique=True).map(tuple)
 
 
-gaussian_data = st.builds(GaussianData, counts, counts, st.floats(0, 1e10))
+gaussian_data = st.builds(GaussianData, counts, counts, several(st.floats(0, 1e10)))
 spectral_data = st.builds(
     SpectralData,
     st.integers(10, 100),
@@ -38,11 +38,11 @@ spectral_data = st.builds(
     several(st.floats(1, 1e10)),
     several(st.sampled_from(["top", "bottom"])),
 )
-architectures = st.builds(
-    Architecture,
-    st.sampled_from(["plain", "residual"]),
-    st.lists(counts, min_size=1, max_size=5, unique=True).map(tuple),
-    st.sampled_from(["identity", "gelu", "tanh", "relu"]),
+depths = st.lists(counts, min_size=1, max_size=5, unique=True).map(tuple)
+activations = st.sampled_from(["identity", "gelu", "tanh", "relu"])
+architectures = st.one_of(
+    st.builds(Architecture, st.just("plain"), depths, activations, st.none() | counts),
+    st.builds(Architecture, st.just("residual"), depths, activations),
 )
 laws = st.one_of(
     st.builds(init.Gaussian, scales),

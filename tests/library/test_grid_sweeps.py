@@ -316,6 +316,40 @@ def depth(weights: list[np.ndarray]) -> float:
     return float(len(weights))
 
 
+def rows(weights: list[np.ndarray]) -> list[int]:
+    return [len(layer) for layer in weights]
+
+
+def cube(weights: list[np.ndarray]) -> np.ndarray:
+    return np.ones((2,) * len(weights))
+
+
+def test_functions_of_ones_own():
+    """What they return may be longer on some landscapes, not of more axes."""
+    dataset = swept(FAMILIES["depth"], record=("risk", rows))
+    assert dataset.rows.sizes["rows_0"] == 5
+    for depth in (2, 5, 1):
+        expected = np.full(5, np.nan)
+        expected[:depth] = [*[3] * (depth - 1), 1]
+        there = dataset.rows.sel(depth=depth).transpose(..., "rows_0").values
+        np.testing.assert_array_equal(there.reshape(-1, 5), np.tile(expected, (24, 1)))
+    with pytest.raises(ValueError, match=r"^cube must return arrays of as many axes on every land"):
+        swept(FAMILIES["depth"], record=("risk", cube))
+
+
+def test_a_cell_goes_on_from_where_it_ended():
+    family = FAMILIES["depth"]
+    first = swept(family, record=("risk", "distance", "layer_norm"), keep_weights=True)
+    whole = swept(family, steps=20, record=("risk", "distance", "layer_norm"), keep_weights=True)
+    for depth in (2, 5):
+        landscape = family.at(depth=depth)
+        inside = {"parameter": slice(landscape.network.parameters), "layer": slice(depth)}
+        cell, expected = (x.sel(depth=depth).isel(inside) for x in (first, whole))
+        more = dl.resume(landscape, cell, steps=8, progress=False)
+        np.testing.assert_array_equal(more.weights, expected.weights)
+        np.testing.assert_array_equal(more.risk.isel(step=-1), expected.risk.isel(step=-1))
+
+
 BENT = FAMILIES["activation"]
 REFUSED = [
     (BENT, {"record": ("risk", "distance")}, "record must not hold 'distance' where "),
