@@ -22,6 +22,7 @@ from deeplinear._support.files import (
 )
 from deeplinear._support.signals import uninterrupted
 from deeplinear._support.terminal import unwritten
+from deeplinear._support.toml import WRITE_MODULES
 from deeplinear.experiments import figures, report
 from deeplinear.experiments import run as experiment
 from deeplinear.experiments.cli import INTERRUPTED, summaries
@@ -30,7 +31,6 @@ from deeplinear.experiments.preset import Preset
 from deeplinear.experiments.results.netcdf import GOOD, verify
 from deeplinear.experiments.results.runs import Runs
 from deeplinear.experiments.results.store import remove_parts, save_new
-from deeplinear.experiments.toml import WRITE_MODULES
 from deeplinear.options import DTYPES
 
 __all__ = ["run_experiments"]
