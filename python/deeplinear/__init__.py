@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from deeplinear.runs import sweep_runs
     from deeplinear.simulation import Interrupted, simulate
     from deeplinear.spectrum import Sharpness, SpectralDensity
-    from deeplinear.sweeps import open_tree, refine, sweep
+    from deeplinear.sweep_files import read_sweep
+    from deeplinear.sweeps import open_tree, refine, run_sweep, sweep
 
 __version__: str = build_config()["version"]
 
@@ -47,8 +48,10 @@ __all__ = [
     "gaussian_regression",
     "init",
     "open_tree",
+    "read_sweep",
     "refine",
     "resume",
+    "run_sweep",
     "simulate",
     "sweep",
     "sweep_runs",
@@ -74,7 +77,8 @@ _MODULES = {
     "runs": ("sweep_runs",),
     "resumption": ("resume",),
     "simulation": ("Interrupted", "simulate"),
-    "sweeps": ("open_tree", "refine", "sweep"),
+    "sweep_files": ("read_sweep",),
+    "sweeps": ("open_tree", "refine", "run_sweep", "sweep"),
     "theory": (),
 }
 

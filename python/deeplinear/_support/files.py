@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from typing import BinaryIO
 
 from deeplinear._support.checks import describe
 
@@ -278,9 +279,39 @@ def _take(temporary: Path, path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Write a file piece by piece, which is whole or not there as that of `write_file`.
+
+    Parameters
+    ----------
+    path : Path
+        The file; one that is there is replaced when the block ends, and a link is followed.
+
+    Raises
+    ------
+    OSError
+        As of `write_file`.
+    """
+    try:
+        _check_regular(path)
+        with _temporary(Path(os.path.realpath(path)), os.replace) as file:
+            yield file
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
+
+
 def _write(
     path: Path, content: bytes | memoryview, give_name: Callable[[Path, Path], None]
 ) -> None:
+    with _temporary(path, give_name) as file:
+        file.write(content)
+
+
+@contextmanager
+def _temporary(path: Path, give_name: Callable[[Path, Path], None]) -> Iterator[BinaryIO]:
+    """Open a file that is given its name when the block has ended."""
     _sweep(path.parent)
     # Unlike mkstemp's, a mode that the umask decides.
     temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}{_MARK}")
@@ -289,7 +320,7 @@ def _write(
         with open(descriptor, "wb") as file:
             with suppress(OSError):  # a file system without locks
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
             give_name(temporary, path)

@@ -180,10 +180,11 @@ def require_free(takes: str, what: str, numbers: float, itemsize: int = 8) -> No
     if needed < _ALWAYS_THERE:
         return
     if needed > (free := available_memory()):
-        raise MemoryError(f"{takes}: {what} need {_size(needed)}; {_size(free)} are available.")
+        raise MemoryError(f"{takes}: {what} need {size_of(needed)}; {size_of(free)} are available.")
 
 
-def _size(count: float) -> str:
+def size_of(count: float) -> str:
+    """Write a number of bytes as people say it."""
     units = ("bytes", "KB", "MB", "GB", "TB")
     power = min(int(math.log10(max(count, 1)) // 3), len(units) - 1)
     return f"{count / 1000**power:.4g} {units[power]}"

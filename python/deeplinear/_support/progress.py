@@ -50,6 +50,27 @@ def progress_bar(enabled: bool | Update, description: str) -> Iterator[Update]:
         bar.close()
 
 
+@contextmanager
+def progress_text() -> Iterator[Callable[[float, str], None]]:
+    """Show a bar on standard error while the block runs, beside words that change.
+
+    Yields
+    ------
+    callable
+        To be called with the share done, and the words; it does nothing where standard error is
+        no terminal. An error of the terminal ends the bar alone.
+    """
+    stream = sys.stderr
+    if not is_terminal(stream):
+        yield lambda share, text: None
+        return
+    bar = _Bar(stream, "", timed=False)
+    try:
+        yield bar.update
+    finally:
+        bar.close()
+
+
 def _in_order(function: Update) -> Update:
     """Call a function with shares that begin at 0 and don't fall."""
     last: float | None = None
@@ -98,19 +119,19 @@ class _Quiet(io.TextIOBase):
 class _Bar:
     """A bar that no error of the terminal gets out of."""
 
-    def __init__(self, stream: TextIO, description: str) -> None:
+    def __init__(self, stream: TextIO, description: str, *, timed: bool = True) -> None:
         self._shown: _Rich | _Line | None = None
         quiet = _Quiet(stream)
         with suppress(Exception):
             try:
-                self._shown = _Rich(quiet, description)
+                self._shown = _Rich(quiet, description, timed)
             except ImportError:
-                self._shown = _Line(quiet, description)
+                self._shown = _Line(quiet, description, timed)
 
-    def update(self, share: float) -> None:
+    def update(self, share: float, text: str | None = None) -> None:
         try:
             if self._shown is not None:
-                self._shown.update(share)
+                self._shown.update(share, text)
         except Exception:
             self._shown = None
 
@@ -123,11 +144,12 @@ class _Bar:
 
 
 class _Rich:
-    def __init__(self, stream: _Quiet, description: str) -> None:
+    def __init__(self, stream: _Quiet, description: str, timed: bool) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
 
-        columns = ("{task.description}", BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+        time_left = (TimeRemainingColumn(),) if timed else ()
+        columns = ("{task.description}", BarColumn(), TaskProgressColumn(), *time_left)
         options: dict[str, Any] = {
             "transient": True,
             "auto_refresh": False,  # no thread of its own
@@ -139,21 +161,23 @@ class _Rich:
         self._progress.start()
         self._task = self._progress.add_task(description, total=1.0)
 
-    def update(self, share: float) -> None:
-        self._progress.update(self._task, completed=share, refresh=True)
+    def update(self, share: float, text: str | None) -> None:
+        self._progress.update(self._task, completed=share, description=text, refresh=True)
 
     def close(self) -> None:
         self._progress.stop()
 
 
 class _Line:
-    def __init__(self, stream: _Quiet, description: str) -> None:
-        self._stream, self._description = stream, description
+    def __init__(self, stream: _Quiet, description: str, timed: bool) -> None:
+        self._stream, self._description, self._timed = stream, description, timed
         self._start = time.monotonic()
 
-    def update(self, share: float) -> None:
+    def update(self, share: float, text: str | None) -> None:
+        if text is not None:
+            self._description = text
         left = (time.monotonic() - self._start) * (1 - share) / share if share > 0 else float("inf")
-        estimate = f", {left:.0f} s left" if left < float("inf") else ""
+        estimate = f", {left:.0f} s left" if self._timed and left < float("inf") else ""
         self._stream.write(f"\r\033[K{self._description}: {share:.0%}{estimate}")
         self._stream.flush()
 

@@ -131,10 +131,10 @@ class Table:
         try:
             return function(*arguments, **named)
         except (TypeError, ValueError) as error:
-            within = re.match(r"(\w+)\[(\d+)\]\.(\w+)", str(error))
-            if within is not None:
+            within = re.match(r"(\w+)(?:\[(\d+)\])?\.(\w+)", str(error))
+            if within is not None and within[1] in self.values:
                 name, index, key = within.groups()
-                self.table(name, int(index)).fail(key, str(error))
+                self.table(name, None if index is None else int(index)).fail(key, str(error))
             word = re.match(r"\w+", str(error))
             self.fail(word.group() if word else None, str(error))
 

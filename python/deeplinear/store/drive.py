@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import time
 from collections import deque
 from collections.abc import Callable
@@ -68,6 +69,7 @@ def drive(
     budget: float | None = None,
     rotate: int | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
+    finished: Callable[[Worked], None] = lambda worked: None,
 ) -> Progress:
     """Finish the blocks that are left.
 
@@ -80,10 +82,12 @@ def drive(
     budget : float, optional
         Seconds after which no block is begun.
     rotate : int, optional
-        Where to begin among those that are left, so that several drivers meet seldom; by default
-        the number of this process.
+        What the order of those that are left is drawn from, so that several drivers meet seldom;
+        by default the number of this process.
     report : callable
         Called when a block has ended, and every second at least.
+    finished : callable
+        Called with what became of every block that a worker of this drive has finished.
 
     Returns
     -------
@@ -99,7 +103,8 @@ def drive(
     KeyboardInterrupt
         On Ctrl-C; blocks that were begun are given up, and run again another time.
     """
-    return _Drive(store, workers, budget, report).run(os.getpid() if rotate is None else rotate)
+    driver = _Drive(store, workers, budget, report, finished)
+    return driver.run(os.getpid() if rotate is None else rotate)
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,9 @@ class _Drive:
         workers: Workers,
         budget: float | None,
         report: Callable[[Progress], None],
+        finished: Callable[[Worked], None],
     ) -> None:
+        self._finished = finished
         self._store, self._workers, self._budget, self._report = store, workers, budget, report
         self._start = time.monotonic()
         self._queue: deque[_Task] = deque()
@@ -136,8 +143,9 @@ class _Drive:
             for index in self._store.blocks
             if index not in done or index in failed
         ]
-        start = rotate * 7919 % len(left) if left else 0
-        self._queue.extend(left[start:] + left[:start])
+        # Drivers that begin elsewhere and go on in one order would meet, and then train the same.
+        random.Random(rotate).shuffle(left)
+        self._queue.extend(left)
         self._report(self.progress)
         try:
             while self._queue or self._running:
@@ -199,6 +207,7 @@ class _Drive:
             self.progress.runs += worked.runs
             self.progress.steps += worked.steps
             self.progress.writing += worked.writing
+            self._finished(worked)
             return False
         if isinstance(error, (StoreError, KeyboardInterrupt)):
             raise error

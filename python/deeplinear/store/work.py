@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from dataclasses import dataclass
 from functools import lru_cache
@@ -36,6 +37,8 @@ class Worked:
         The steps that they took together.
     seconds, writing : float
         The seconds in all, and those of writing among them.
+    host : str
+        The machine that trained them.
     """
 
     index: Index
@@ -43,6 +46,7 @@ class Worked:
     steps: int
     seconds: float
     writing: float
+    host: str = ""
 
 
 def _open(path: Any) -> Store:
@@ -92,7 +96,8 @@ def work(
     write(store, index, dataset)
     end = time.perf_counter()
     steps = int(dataset["last_step"].sum())
-    return Worked(index, store.blocks.runs(index), steps, end - start, end - trained)
+    seconds, writing = end - start, end - trained
+    return Worked(index, store.blocks.runs(index), steps, seconds, writing, socket.gethostname())
 
 
 def write(store: Store, index: Index, dataset: xr.Dataset) -> None:

@@ -14,7 +14,7 @@ from deeplinear._support.files import user_path
 from deeplinear._support.signals import at_once, uninterrupted
 from deeplinear._support.terminal import print_version
 from deeplinear.experiments import library as presets
-from deeplinear.experiments.cli import INTERRUPTED
+from deeplinear.experiments.cli import INTERRUPTED, stores
 from deeplinear.experiments.cli.endings import one_sentence, stop
 from deeplinear.options import DTYPES
 
@@ -227,3 +227,7 @@ def bench(
     if not complete:
         kept = "; the tables show what was measured" if benchmark.done else ""
         stop(f"stopped{kept}.", INTERRUPTED)
+
+
+for command in stores.COMMANDS:
+    app.command()(command)

@@ -39,6 +39,7 @@ from deeplinear.experiments.results.statistics import median_interval, wilson_in
 
 if TYPE_CHECKING:
     import xarray as xr
+    from matplotlib.figure import Figure
 
 __all__ = [
     "FIGURES",
@@ -56,6 +57,7 @@ __all__ = [
     "style",
     "svg",
     "wilson_interval",
+    "write",
 ]
 
 _ALL: tuple[Drawing, ...] = (
@@ -171,11 +173,30 @@ def draw(
     paths = []
     with style():
         for key, drawing in chosen.items():
-            figure = drawing(dataset)
-            for ending, entries in _METADATA.items():
-                path = folder / f"{prefix}-{key}.{ending}"
-                content = io.BytesIO()
-                figure.savefig(content, format=ending, metadata=entries)
-                write_file(path, content.getbuffer())
-                paths.append(path)
+            paths += write(drawing(dataset), folder / f"{prefix}-{key}")
+    return paths
+
+
+def write(figure: Figure, stem: Path) -> list[Path]:
+    """Write a figure as PDF, PNG and SVG, in the style that is in use.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure.
+    stem : Path
+        The files' name without its ending.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be written; an older one is as it was.
+    """
+    paths = []
+    for ending, entries in _METADATA.items():
+        path = stem.with_name(f"{stem.name}.{ending}")
+        content = io.BytesIO()
+        figure.savefig(content, format=ending, metadata=entries)
+        write_file(path, content.getbuffer())
+        paths.append(path)
     return paths

@@ -1,0 +1,128 @@
+"""Sweeps as TOML files: the words of `deeplinear.wording`, a table for every part.
+
+`parse_sweep` undoes `to_toml`: the two descriptions have the same SHA-256.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from typing import Any
+
+from deeplinear._support.files import require
+from deeplinear._support.toml import WRITE_MODULES, Table, fill, parse, read_text
+from deeplinear.description import Sweep
+from deeplinear.networks import Networks
+from deeplinear.wording import GIVEN, KINDS, sweep_of, words_of
+
+__all__ = ["parse_sweep", "read_sweep", "to_toml"]
+
+#: What a file may say of a sweep, and what it must; all but the first four stand above the tables.
+_PARTS = ("data", "network", "init", "dynamics")
+_OWN = tuple(field.name for field in fields(Sweep) if field.name not in ("landscape", *_PARTS))
+_NAMES = (*_PARTS, *_OWN, "loss", "samples")
+_NEEDED = (*_PARTS, "seeds")
+
+
+def to_toml(sweep: Sweep) -> str:
+    """Write a sweep as TOML.
+
+    Parameters
+    ----------
+    sweep : Sweep
+        The sweep, with a law of `deeplinear.data` as its data.
+
+    Returns
+    -------
+    str
+        What `parse_sweep` reads; what has its default is left out.
+
+    Raises
+    ------
+    ImportError
+        If tomlkit is missing.
+    TypeError
+        If the data are arrays, the initialization is a law of your own, or a function is recorded.
+    """
+    require("A sweep as TOML", *WRITE_MODULES)
+    import tomlkit
+
+    words = words_of(sweep)
+    if words["data"]["kind"] == GIVEN:
+        raise TypeError(
+            "data must be a law of deeplinear.data, to be written as TOML; got arrays, which "
+            "deeplinear.data.File takes from a file."
+        )
+    document = tomlkit.document()
+    for name in ("seeds", *_NAMES):
+        value = words.get(name)
+        if name in document or name in _PARTS or value is None:
+            continue
+        if isinstance(value, Mapping):
+            table = tomlkit.inline_table()
+            table.update(value)
+            document.add(name, table)
+        else:
+            fill(document, {name: value})
+    for part in _PARTS:
+        document.add(part, fill(tomlkit.table(), words[part]))
+    return tomlkit.dumps(document)
+
+
+def read_sweep(path: str | os.PathLike[str]) -> Sweep:
+    """Read a sweep from a TOML file.
+
+    Parameters
+    ----------
+    path : path-like
+        The file; `to_toml` writes one to start from.
+
+    Returns
+    -------
+    Sweep
+        The description, which `run_sweep` runs.
+
+    Raises
+    ------
+    ImportError
+        On Python 3.10 without tomli.
+    ValueError
+        If the file cannot be read, or something in it is wrong: one sentence that names the file,
+        the line and the key.
+    """
+    return parse_sweep(read_text(path), str(path))
+
+
+def parse_sweep(text: str, source: str = "the sweep") -> Sweep:
+    """Read a sweep from TOML text; as `read_sweep`, with `source` for the file's name."""
+    top = Table(text, source, (), parse(text, source))
+    top.check("a sweep", _NAMES, _NEEDED)
+    for part in _PARTS:
+        table = top.table(part)
+        table.check(table.title, *(_network_names(table) if part == "network" else _names(table)))
+    return top.make(_checked, {"words": top.values})
+
+
+def _checked(words: Mapping[str, Any]) -> Sweep:
+    sweep = sweep_of(words)
+    _, landscape = next(sweep.landscapes())
+    sweep.recording(landscape)
+    return sweep
+
+
+def _names(table: Table) -> tuple[list[str], list[str]]:
+    """Return what a table may have, and what it must."""
+    known, needed = _fields(table.choice("kind", KINDS[str(table.path[0])]))
+    return ["kind", *known], ["kind", *needed]
+
+
+def _network_names(table: Table) -> tuple[list[str], list[str]]:
+    if table.values.get("kind") == GIVEN:
+        return ["kind", "widths", "readout", "activation"], ["kind", "widths"]
+    return _fields(Networks)  # whose checks know its kinds
+
+
+def _fields(cls: type) -> tuple[list[str], list[str]]:
+    own = [field for field in fields(cls) if field.init]
+    return [f.name for f in own], [f.name for f in own if f.default is MISSING]
