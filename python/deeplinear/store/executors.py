@@ -17,6 +17,9 @@ from deeplinear._support.files import require
 
 __all__ = ["Here", "Workers", "workers_of"]
 
+#: Seconds in which a client takes leave of its scheduler.
+_CLOSING = 0.5
+
 
 class Workers(ABC):
     """What `drive` asks of those who work."""
@@ -124,10 +127,18 @@ class Pool(Workers):
 
 
 class Cluster(Workers):
-    """The workers of a Dask cluster, which come and go."""
+    """The workers of a Dask cluster, which come and go.
 
-    def __init__(self, client: Any) -> None:
-        self._client = client
+    Parameters
+    ----------
+    client : distributed.Client
+        The client.
+    ours : bool
+        Whether nobody else has it.
+    """
+
+    def __init__(self, client: Any, ours: bool = False) -> None:
+        self._client, self._ours = client, ours
         # The same task is handed over again where its worker died, and must run again.
         self._executor = client.get_executor(pure=False)
 
@@ -143,6 +154,10 @@ class Cluster(Workers):
 
     def died(self, error: BaseException) -> bool:
         return type(error).__name__ in ("KilledWorker", "CancelledError", "FutureCancelledError")
+
+    def close(self) -> None:
+        if self._ours:
+            self._client.close(timeout=_CLOSING)
 
 
 def workers_of(executor: Any, threads: int | None = None) -> Workers:
@@ -177,7 +192,7 @@ def workers_of(executor: Any, threads: int | None = None) -> Workers:
         require("A Dask cluster", "distributed", extra="cluster")
         from distributed import Client
 
-        workers = Cluster(Client(executor))  # type: ignore[no-untyped-call]
+        workers = Cluster(Client(executor), ours=True)  # type: ignore[no-untyped-call]
     elif isinstance(executor, str):
         raise ValueError(f"{takes}; got {describe(executor)}.")
     elif hasattr(executor, "get_executor"):

@@ -19,13 +19,16 @@ from deeplinear.store.opened_store import FAILED, Store, trouble
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 __all__ = ["Ends", "draw", "read"]
 
 _DIVERGED = tuple(STATUS).index("diverged")
-#: How much further apart than the least the values of a logarithmic axis are.
-_LOGARITHMIC = 3.0
+#: How far steps that count as even may be from the least, and the range of a logarithmic axis.
+_UNEVEN, _DECADES = 0.1, 30.0
+#: The most numbers on the side of a map.
+_TICKS = 5
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ def _place(text: str, labels: Mapping[str, npt.NDArray[Any]]) -> tuple[str, int]
     values = labels[name]
     found = [i for i, value in enumerate(values) if _same(value, wanted)]
     if not found:
-        known = ", ".join(f"{value:g}" if _number(value) else str(value) for value in values)
+        known = ", ".join(map(_label, values))
         raise ValueError(f"--at {name} must be one of {known}; got {wanted!r}.")
     return name, found[0]
 
@@ -168,7 +171,7 @@ def _lines(ends: Ends) -> Figure:
     above.set_ylabel(f"final {ends.variable.replace('_', ' ')}")
     below.set(ylabel="share diverged", ylim=(-0.05, 1.05))
     for axes in (above, below):
-        _scale(axes, "x", values)
+        _set_scale(axes, values)
     share_x([above, below], name.replace("_", " "))
     legend(figure, [line], MEDIAN_BAND)
     return figure
@@ -192,8 +195,12 @@ def _maps(ends: Ends) -> Figure:
         figure.colorbar(mesh, ax=axes, location="top", label=text)
         axes.set_xlabel(x_name.replace("_", " "))
         axes.grid(visible=False)
-        _scale(axes, "x", x)
-        _scale(axes, "y", y)
+        axes.set(
+            xscale="log" if _scale(x) == "log" else "linear",
+            yscale="log" if _scale(y) == "log" else "linear",
+        )
+        _set_ticks(axes.xaxis, x)
+        _set_ticks(axes.yaxis, y)
     both[0].set_ylabel(y_name.replace("_", " "))
     return figure
 
@@ -213,27 +220,45 @@ def _numbers(values: npt.NDArray[Any]) -> FloatArray:
     return np.arange(len(values), dtype=np.float64)
 
 
-def _logarithmic(values: npt.NDArray[Any]) -> bool:
-    """Say whether steps between values grow with them."""
+def _even(steps: npt.NDArray[Any]) -> bool:
+    return bool(np.ptp(steps) <= _UNEVEN * steps.min(initial=np.inf))
+
+
+def _scale(values: npt.NDArray[Any]) -> str:
+    """Say how values lie: "linear" or "log" where in even steps, or else "uneven"."""
+    if not all(map(_number, values)):
+        return "uneven"
     x = _numbers(values)
-    if not all(map(_number, values)) or len(x) < 3 or x.min() <= 0:
-        return False
-    steps, ratios = np.abs(np.diff(x)), np.abs(np.diff(np.log(x)))
-    return bool(steps.max() / steps.min() > _LOGARITHMIC * ratios.max() / ratios.min())
+    if _even(np.diff(x)):
+        return "linear"
+    return "log" if x.min() > 0 and _even(np.diff(np.log(x))) else "uneven"
+
+
+def _set_scale(axes: Axes, values: npt.NDArray[Any]) -> None:
+    """Choose the horizontal axis of lines."""
+    if not all(map(_number, values)):
+        axes.set_xticks(range(len(values)), labels=[str(value) for value in values])
+    elif (x := _numbers(values)).min() > 0 and x.max() > _DECADES * x.min():
+        axes.set_xscale("log")
 
 
 def _edges(values: npt.NDArray[Any]) -> FloatArray:
-    """Return the borders of cells around values, as far from one as from the next."""
-    x = _numbers(values)
-    x = np.log(x) if _logarithmic(values) else x
+    """Return the borders of cells: as far from one value as from the next, where steps are even."""
+    scale = _scale(values)
+    x = np.arange(len(values), dtype=np.float64) if scale == "uneven" else _numbers(values)
+    x = np.log(x) if scale == "log" else x
     middle = (x[1:] + x[:-1]) / 2
     edges = np.concatenate([[2 * x[0] - middle[0]], middle, [2 * x[-1] - middle[-1]]])
-    return np.exp(edges) if _logarithmic(values) else edges
+    return np.exp(edges) if scale == "log" else edges
 
 
-def _scale(axes: Axes, which: str, values: npt.NDArray[Any]) -> None:
-    axis = axes.xaxis if which == "x" else axes.yaxis
-    if _logarithmic(values):
-        axes.set(**{f"{which}scale": "log"})
-    elif not all(map(_number, values)):
-        axis.set_ticks(np.arange(len(values)), labels=[str(value) for value in values])
+def _set_ticks(axis: Axis, values: npt.NDArray[Any]) -> None:
+    """Name cells by their values: a few of them, each at its cell."""
+    at = range(0, len(values), -(-len(values) // _TICKS))
+    places = np.arange(len(values)) if _scale(values) == "uneven" else values
+    axis.set_ticks([places[i] for i in at], labels=[_label(values[i]) for i in at], minor=False)
+    axis.set_ticks([], minor=True)
+
+
+def _label(value: Any) -> str:
+    return f"{value:.3g}" if _number(value) else str(value)
