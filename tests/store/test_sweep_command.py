@@ -138,7 +138,7 @@ def test_blocks_that_fail_are_told_and_the_others_done(tmp_path, expected, monke
     (told,) = [entry for entry in entries if "error" in entry]
     assert (tuple(told["index"]), told["error"]) == (planted, "ArithmeticError: planted")
     code, out, err = deeplinear("status", path)
-    assert (code, err) == (4, "deeplinear: 1 blocks failed.\n")
+    assert (code, err) == (4, "deeplinear: 1 block failed.\n")
     assert out.startswith(f"{count - 1} of {count} blocks are done, 1 failed; ")
     assert f"  block {planted} failed: ArithmeticError: planted\n" in out
     assert deeplinear("sweep", file, "--store", path)[0] == 0

@@ -96,15 +96,19 @@ def show(where: str, *, watch: bool, verify: bool) -> None:
     if len(standing.failed) > _MOST_LISTED:
         print(f"  and {len(standing.failed) - _MOST_LISTED:,} more")
     if standing.left:
-        stop(f"{standing.left:,} blocks are left.", RESUMABLE)
+        stop(f"{_blocks(standing.left)} left to do.", RESUMABLE)
     if standing.failed:
-        stop(f"{len(standing.failed):,} blocks failed.", FAILED_BLOCKS)
+        stop(f"{_blocks(len(standing.failed))} failed.", FAILED_BLOCKS)
+
+
+def _blocks(count: int) -> str:
+    return f"{count:,} block" if count == 1 else f"{count:,} blocks"
 
 
 def _verify(store: Store) -> None:
     bad = take_bad_marks(store)
     if bad:
-        print(f"{len(bad):,} blocks were damaged, and are no longer done: ", end="")
+        print(f"{_blocks(len(bad))} damaged, and no longer done: ", end="")
         print(", ".join(map(str, bad)))
     else:
         print("all that is done is sound")
@@ -139,7 +143,7 @@ def export(where: str, file: Path) -> None:
         except OSError as error:
             stop(f"--parquet could not be written: {error.strerror or error}.", 1)
         left = store.blocks.count - len(store.done())
-    without = f", without {left:,} blocks that are not done" if left else ""
+    without = f", without {_blocks(left)} not yet done" if left else ""
     print(f"{path}: {rows:,} rows{without}")
 
 
