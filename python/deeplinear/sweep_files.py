@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
-from deeplinear._support.files import require
+from deeplinear._support.files import require, user_path
 from deeplinear._support.toml import WRITE_MODULES, Table, fill, parse, read_text
 from deeplinear.description import Sweep
 from deeplinear.networks import Networks
@@ -18,10 +18,13 @@ from deeplinear.wording import GIVEN, KINDS, sweep_of, words_of
 
 __all__ = ["parse_sweep", "read_sweep", "to_toml"]
 
-#: What a file may say of a sweep, and what it must; all but the first four stand above the tables.
+#: The tables of a file, what stands above them, and what it must have.
 _PARTS = ("data", "network", "init", "dynamics")
-_OWN = tuple(field.name for field in fields(Sweep) if field.name not in ("landscape", *_PARTS))
-_NAMES = (*_PARTS, *_OWN, "loss", "samples")
+_OWN = (
+    *(field.name for field in fields(Sweep) if field.name not in ("landscape", *_PARTS)),
+    *("loss", "samples"),
+)
+_NAMES = (*_PARTS, *_OWN)
 _NEEDED = (*_PARTS, "seeds")
 
 
@@ -55,10 +58,8 @@ def to_toml(sweep: Sweep) -> str:
             "deeplinear.data.File takes from a file."
         )
     document = tomlkit.document()
-    for name in ("seeds", *_NAMES):
+    for name in _OWN:
         value = words.get(name)
-        if name in document or name in _PARTS or value is None:
-            continue
         if isinstance(value, Mapping):
             table = tomlkit.inline_table()
             table.update(value)
@@ -76,7 +77,8 @@ def read_sweep(path: str | os.PathLike[str]) -> Sweep:
     Parameters
     ----------
     path : path-like
-        The file; `to_toml` writes one to start from.
+        The file; `to_toml` writes one to start from. A relative path of data in it begins where the
+        file is.
 
     Returns
     -------
@@ -91,16 +93,31 @@ def read_sweep(path: str | os.PathLike[str]) -> Sweep:
         If the file cannot be read, or something in it is wrong: one sentence that names the file,
         the line and the key.
     """
-    return parse_sweep(read_text(path), str(path))
+    folder = os.path.dirname(user_path("file", path))
+    return parse_sweep(read_text(path), str(path), folder)
 
 
-def parse_sweep(text: str, source: str = "the sweep") -> Sweep:
-    """Read a sweep from TOML text; as `read_sweep`, with `source` for the file's name."""
+def parse_sweep(text: str, source: str = "the sweep", folder: str = "") -> Sweep:
+    """Read a sweep from TOML text; as `read_sweep`.
+
+    Parameters
+    ----------
+    text : str
+        The text.
+    source : str
+        What errors say in place of the file's name.
+    folder : str
+        Where a relative path of the data begins; by default where the process is.
+    """
     top = Table(text, source, (), parse(text, source))
     top.check("a sweep", _NAMES, _NEEDED)
     for part in _PARTS:
         table = top.table(part)
         table.check(table.title, *(_network_names(table) if part == "network" else _names(table)))
+    own = top.values["data"]
+    if own["kind"] == "file" and isinstance(own["path"], str):
+        path = os.path.join(folder, os.path.expanduser(own["path"]))
+        top.values["data"] = {**own, "path": path}
     return top.make(_checked, {"words": top.values})
 
 

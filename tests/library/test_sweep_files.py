@@ -144,6 +144,9 @@ def test_ones_own_data_and_networks(tmp_path):
     text = to_toml(sweep)
     assert f'sha256 = "{data.sha256}"' in text
     assert words_of(parse_sweep(text)) == words_of(sweep)
+    file = tmp_path / "sweep.toml"
+    file.write_text(re.sub(r'path = ".*"', 'path = "own.csv"', text), encoding="utf-8")
+    assert words_of(read_sweep(file)) == words_of(sweep)
     (tmp_path / "own.csv").write_text("y,a,b\n1,2,3\n4,5,7\n")
     assert "data.sha256 must be that of " in failure(text)
 

@@ -114,6 +114,7 @@ def test_an_export_needs_a_package(path, tmp_path, monkeypatch):
     code, out, err = deeplinear("export", path, "--parquet", tmp_path / "x.parquet")
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert err.startswith("deeplinear: A table as Parquet needs pyarrow, which can't be imported")
+    assert "pip install 'deeplinear[parquet]'" in err
 
 
 def final(path, name):

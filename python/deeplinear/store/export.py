@@ -59,7 +59,7 @@ def to_parquet(
     OSError
         If the file cannot be written.
     """
-    require("A table as Parquet", *MODULES)
+    require("A table as Parquet", *MODULES, extra="parquet")
     import pyarrow as pa
     from pyarrow import parquet
 

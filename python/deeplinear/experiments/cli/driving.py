@@ -109,7 +109,7 @@ def sweep_file(
         store = create(where, sweep)
         log = None if work.log is None else BlockLog("--log", work.log, store)
         workers = _workers(processes, dask, mpi, work.threads)
-        _finish(store, workers, work, os.getpid(), log)
+        _finish(store, workers, work, log)
 
 
 def work_on(where: str, work: Work) -> None:
@@ -118,7 +118,7 @@ def work_on(where: str, work: Work) -> None:
         work.check()
         store = opened(where)
         log = None if work.log is None else BlockLog("--log", work.log, store)
-        _finish(store, Here(work.threads), work, _place(), log)
+        _finish(store, Here(work.threads), work, log)
 
 
 def _workers(processes: int | None, dask: str | None, mpi: bool, threads: int | None) -> Workers:
@@ -149,7 +149,7 @@ def _place() -> int:
     return zlib.crc32(f"{socket.gethostname()} {os.getpid()}".encode())
 
 
-def _finish(store: Store, workers: Workers, work: Work, place: int, log: BlockLog | None) -> None:
+def _finish(store: Store, workers: Workers, work: Work, log: BlockLog | None) -> None:
     """Finish what is left, show how far it is, and say how it ended."""
     shown = _Shown(Progress(store.blocks.count, 0))
     try:
@@ -169,7 +169,7 @@ def _finish(store: Store, workers: Workers, work: Work, place: int, log: BlockLo
                 store,
                 workers,
                 budget=work.seconds,
-                rotate=place,
+                rotate=_place(),
                 report=report,
                 finished=finished,
             )

@@ -131,7 +131,7 @@ def export(where: str, file: Path) -> None:
     from deeplinear.store.export import MODULES, to_parquet
 
     with store_endings():
-        require("A table as Parquet", *MODULES)
+        require("A table as Parquet", *MODULES, extra="parquet")
         store = opened(where, mode="r")
         path = writable_file("--parquet", file)
         check_replaceable("--parquet", path)
