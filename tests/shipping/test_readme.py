@@ -29,6 +29,15 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 COMMAND = "from deeplinear.experiments.cli.entry import main; main()"
 
 
+#: What the examples of a page need, beside what the suite does: on Python 3.10 there is none.
+NEEDS = {"cluster.md": ("zarr", "pyarrow")}
+
+
+def needed(page: Path) -> None:
+    for module in NEEDS.get(page.name, ()):
+        pytest.importorskip(module)
+
+
 def blocks(page: Path) -> list[tuple[str, str]]:
     """The blocks of a page as (language, text)."""
     return BLOCK.findall(page.read_text(encoding="utf-8"))
@@ -63,6 +72,7 @@ def run_page(page: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, dict[s
 
 @pytest.mark.parametrize("page", with_blocks("python"), ids=lambda page: page.name)
 def test_examples(page, capsys, tmp_path, monkeypatch):
+    needed(page)
     monkeypatch.chdir(tmp_path)
     if "deeplinear[store]" in page.read_text(encoding="utf-8"):
         pytest.importorskip("zarr", reason="Python 3.10 has no zarr that stores need")
@@ -105,6 +115,7 @@ def check_diabetes(names):
 )
 def test_commands(page, tmp_path):
     """The shell blocks of a page run one after another, in one empty folder."""
+    needed(page)
     tools = tmp_path / "bin"
     tools.mkdir()
     script = tools / "deeplinear"
