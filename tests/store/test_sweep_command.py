@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import shutil
 import signal
 import sys
@@ -64,6 +65,16 @@ def test_the_ranks_of_mpi_write_the_same_bytes(tmp_path, expected):
     assert process.returncode == 0, err
     assert f"blocks are done; {RUNS} runs in " in out
     assert digests(path) == expected
+
+
+def test_mpi_has_to_start_the_program(tmp_path):
+    pytest.importorskip("mpi4py")
+    path, file = made(tmp_path, "runs.zarr"), tmp_path / "sweep.toml"
+    code, out, err = deeplinear("sweep", file, "--store", path, "--mpi")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(
+        "deeplinear: MPI must start the program, by 'mpiexec -n N python -m mpi4py"
+    )
 
 
 def test_two_that_work_at_once_write_the_same_bytes(tmp_path, expected):
@@ -227,6 +238,20 @@ def test_another_sweep_and_another_store(tmp_path):
         code, out, err = deeplinear(*arguments)
         assert (code, out, err.count("\n")) == (5, "", 1)
         assert err.startswith("deeplinear: store must be that of a sweep; ")
+
+
+@pytest.mark.parametrize("name", ["sweep", "work", "status"])
+def test_the_help_says_how_commands_end(name):
+    code, out, _ = deeplinear(name, "--help")
+    told = " ".join(out.split())
+    assert code == 0
+    assert "The exit status is 0 where all blocks are done, 1 for an error, 2 for a wrong" in told
+    for status, case in (
+        (3, "left" if name == "status" else "budget"),
+        (4, "failed"),
+        (5, "store"),
+    ):
+        assert re.search(rf", (and )?{status} where [^,]*{case}", told)
 
 
 def test_a_dry_run_makes_nothing(tmp_path):

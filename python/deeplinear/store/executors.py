@@ -160,6 +160,20 @@ class Cluster(Workers):
             self._client.close(timeout=_CLOSING)
 
 
+def _ranks() -> Executor:
+    """Take the other ranks of the program's own job: what is not there is never waited for."""
+    require("An executor of MPI", "mpi4py", extra="mpi")
+    from mpi4py.futures import MPIPoolExecutor, _core
+
+    if getattr(_core, "SharedPool", None) is None:
+        raise ValueError(
+            "MPI must start the program, by 'mpiexec -n N python -m mpi4py.futures'; got one that "
+            "was started otherwise."
+        )
+    ranks: Executor = MPIPoolExecutor()
+    return ranks
+
+
 def workers_of(executor: Any, threads: int | None = None) -> Workers:
     """Take what `sweep` takes as its executor.
 
@@ -184,10 +198,7 @@ def workers_of(executor: Any, threads: int | None = None) -> Workers:
     elif isinstance(executor, str) and executor == "processes":
         workers = Processes()
     elif isinstance(executor, str) and executor == "mpi":
-        require("An executor of MPI", "mpi4py", extra="mpi")
-        from mpi4py.futures import MPIPoolExecutor
-
-        workers = Pool(MPIPoolExecutor())
+        workers = Pool(_ranks())
     elif isinstance(executor, str) and "://" in executor:
         require("A Dask cluster", "distributed", extra="cluster")
         from distributed import Client

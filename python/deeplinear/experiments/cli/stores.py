@@ -12,11 +12,16 @@ from deeplinear.experiments.cli.endings import one_sentence
 
 __all__ = ["COMMANDS"]
 
+_ERRORS = "1 for an error, 2 for a wrong argument"
 _ENDS = (
-    "The exit status is 0 where all blocks are done, 1 for an error, 2 for a wrong argument, 3 "
-    "where the budget is over, 4 where blocks failed, 5 where the store cannot be used, 6 where "
-    "all workers are gone, and 128 and its number after a signal. After 3, 4, 6 and signals the "
-    "same command goes on with what is left."
+    f"The exit status is 0 where all blocks are done, {_ERRORS}, 3 where the budget is over, 4 "
+    "where blocks failed, 5 where the store cannot be used, 6 where all workers are gone, and 128 "
+    "and its number after a signal. After 3, 4, 6 and signals the same command goes on with what "
+    "is left."
+)
+_STANDS = (
+    f"The exit status is 0 where all blocks are done, {_ERRORS}, 3 where blocks are left, 4 where "
+    "none are left and some failed, and 5 where the store cannot be used."
 )
 
 _Store = Annotated[str, typer.Argument(help="The store of a sweep.", metavar="STORE")]
@@ -116,7 +121,7 @@ def plot(
     standing.plot(store, out, variable, at or [])
 
 
-for _command in (sweep, work, status):
-    _command.__doc__ = f"{_command.__doc__}\n\n    {_ENDS}"
+for _command, _statuses in ((sweep, _ENDS), (work, _ENDS), (status, _STANDS)):
+    _command.__doc__ = f"{_command.__doc__}\n\n    {_statuses}"
 
 COMMANDS = (sweep, work, status, export, plot)
