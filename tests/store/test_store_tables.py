@@ -11,6 +11,7 @@ import xarray as xr
 
 from deeplinear._support.progress import progress_text
 from deeplinear.experiments.figures import ends
+from deeplinear.store import work as working
 from deeplinear.store.drive import drive
 from deeplinear.store.executors import Here
 from deeplinear.store.opened_store import opened
@@ -39,6 +40,37 @@ def test_status_counts_blocks_runs_and_their_endings(path):
         word: int((words == word).sum()) for word in set(words)
     }
     assert {"completed", "diverged"} <= set(words)
+
+
+def test_a_store_is_watched_until_nothing_is_left(tmp_path, monkeypatch):
+    from deeplinear.experiments.cli import standing
+
+    path, said = made(tmp_path, "runs.zarr"), []
+
+    class Bar:
+        def __enter__(self):
+            return lambda share, text: said.append((share, text))
+
+        def __exit__(self, *error):
+            pass
+
+    def work(seconds):
+        store = opened(path)
+        for index in sorted(set(store.blocks) - store.done())[:3]:
+            working.work(path, index)
+
+    monkeypatch.setattr(standing, "progress_text", Bar)
+    monkeypatch.setattr(standing.time, "sleep", work)
+    code, out, err = deeplinear("status", path, "--watch")
+    count = opened(path).blocks.count
+    assert (code, err) == (0, "")
+    assert out.startswith(f"{count} of {count} blocks are done; {RUNS} of {RUNS} runs\n")
+    assert said[:2] == [
+        (0.0, f"0 of {count} blocks are done; 0 of {RUNS} runs"),
+        (3 / count, f"3 of {count} blocks are done; {opened(path).blocks.runs((0, 0, 0)) * 3} of "
+         f"{RUNS} runs"),
+    ]  # fmt: skip
+    assert len(said) == -(-count // 3)
 
 
 def test_damage_is_told_and_runs_again(path, tmp_path):
@@ -165,6 +197,21 @@ def test_values_in_any_order_are_drawn_ascending(tmp_path):
     found = ends.read(opened(path), None, [])
     np.testing.assert_array_equal(found.axes["learning_rate"], [0.01, 0.1, 1.0])
     np.testing.assert_array_equal(found.values, final(path, "risk")[0][[2, 0, 1]])
+
+
+def test_words_and_uneven_values_have_cells_of_one_width(tmp_path):
+    pytest.importorskip("matplotlib")
+    text = TEXT.replace("depth = 3", 'depth = 3\nactivation = ["identity", "tanh"]')
+    text = text.replace("noise = [0.0, 1.0]", "").replace("[0.01, 0.1, 1.0]", "[0.01, 0.1, 0.2]")
+    path = made(tmp_path, "runs.zarr", text)
+    assert drive(opened(path), Here()).complete
+    axes = ends.draw(ends.read(opened(path), None, [])).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["identity", "tanh"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0.01", "0.1", "0.2"]
+    widths = np.diff(axes.collections[0].get_coordinates()[0, :, 0])
+    np.testing.assert_array_equal(widths, 1.0)
+    one = ends.draw(ends.read(opened(path), None, ["learning_rate=0.1"])).axes[1]
+    assert [label.get_text() for label in one.get_xticklabels()] == ["identity", "tanh"]
 
 
 @pytest.mark.parametrize(
