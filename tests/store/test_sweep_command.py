@@ -126,6 +126,18 @@ def test_a_budget_that_is_over_can_be_gone_on_with(tmp_path, expected):
     assert digests(path) == expected
 
 
+def test_a_log_that_is_full_ends_with_a_sentence(tmp_path):
+    path = made(tmp_path, "runs.zarr")
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+    (tmp_path / "log.jsonl").symlink_to("/dev/full")
+    code, out, err = deeplinear("work", path, "--log", tmp_path / "log.jsonl")
+    assert (code, out) == (1, "")
+    log = tmp_path / "log.jsonl"
+    assert err.startswith(f"deeplinear: {log} could not be written: No space left on device; 1 of ")
+    assert deeplinear("work", path)[0] == 0
+
+
 def test_blocks_that_fail_are_told_and_the_others_done(tmp_path, expected, monkeypatch):
     path, file = made(tmp_path, "runs.zarr"), tmp_path / "sweep.toml"
     planted = sorted(opened(path).blocks)[1]
@@ -221,6 +233,7 @@ def test_arguments_of_sweep(tmp_path, monkeypatch, arguments, code, sentence):
     ended, out, err = deeplinear("sweep", written(tmp_path), *arguments)
     assert (ended, out, err.count("\n")) == (code, "", 1)
     assert err.startswith(f"deeplinear: {sentence}")
+    assert "--log" in arguments or not (tmp_path / "x.zarr").exists()
 
 
 def test_another_sweep_and_another_store(tmp_path):

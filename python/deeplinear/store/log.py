@@ -60,5 +60,9 @@ class BlockLog:
     def _write(self, **entries: Any) -> None:
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         line = json.dumps({"time": now, **entries}) + "\n"
-        with self._file.open("ab", buffering=0) as file:  # one write: lines stay whole
-            file.write(line.encode())
+        try:
+            with self._file.open("ab", buffering=0) as file:  # one write: lines stay whole
+                file.write(line.encode())
+        except OSError as error:
+            error.filename = str(self._file)
+            raise

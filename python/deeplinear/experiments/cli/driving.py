@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from deeplinear._support.checks import number_of_threads, positive_integer
 from deeplinear._support.memory import size_of
@@ -31,6 +30,7 @@ from deeplinear.store.layout import create
 from deeplinear.store.log import BlockLog
 from deeplinear.store.opened_store import Store, opened
 from deeplinear.store.run import seconds_of_budget
+from deeplinear.store.work import Worked
 from deeplinear.sweep_files import read_sweep
 
 __all__ = ["Work", "duration", "store_endings", "sweep_file", "work_on"]
@@ -106,19 +106,18 @@ def sweep_file(
             return
         if where is None:
             raise ValueError("--store must say where the runs are kept; got nothing.")
-        store = create(where, sweep)
-        log = None if work.log is None else BlockLog("--log", work.log, store)
         workers = _workers(processes, dask, mpi, work.threads)
-        _finish(store, workers, work, log)
+        try:
+            _finish(create(where, sweep), workers, work)
+        finally:
+            workers.close()
 
 
 def work_on(where: str, work: Work) -> None:
     """Finish what is left of a store, beside others that do the same."""
     with store_endings():
         work.check()
-        store = opened(where)
-        log = None if work.log is None else BlockLog("--log", work.log, store)
-        _finish(store, Here(work.threads), work, log)
+        _finish(opened(where), Here(work.threads), work)
 
 
 def _workers(processes: int | None, dask: str | None, mpi: bool, threads: int | None) -> Workers:
@@ -149,8 +148,9 @@ def _place() -> int:
     return zlib.crc32(f"{socket.gethostname()} {os.getpid()}".encode())
 
 
-def _finish(store: Store, workers: Workers, work: Work, log: BlockLog | None) -> None:
+def _finish(store: Store, workers: Workers, work: Work) -> None:
     """Finish what is left, show how far it is, and say how it ended."""
+    log = None if work.log is None else BlockLog("--log", work.log, store)
     shown = _Shown(Progress(store.blocks.count, 0))
     try:
         with progress_text() as show:
@@ -161,7 +161,7 @@ def _finish(store: Store, workers: Workers, work: Work, log: BlockLog | None) ->
                 if log is not None:
                     log.report(progress)
 
-            def finished(worked: Any) -> None:
+            def finished(worked: Worked) -> None:
                 if log is not None:
                     log.finished(worked)
 
@@ -180,8 +180,6 @@ def _finish(store: Store, workers: Workers, work: Work, log: BlockLog | None) ->
     except OSError as error:
         reason = error.strerror or str(error)
         stop(f"{error.filename or 'a file'} could not be written: {reason}; {shown.there}.", 1)
-    finally:
-        workers.close()
     _say_end(shown, ended)
 
 
