@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-import counted_work
 import numpy as np
 
+import counted_work
 import deeplinear as dl
 from deeplinear.store import blocks, drive
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from small_sweeps import SCALES, digests, same, sweep
 
 from deeplinear.store.errors import StoreError
 from deeplinear.store.opened_store import opened
 from deeplinear.store.repair import verify
+from small_sweeps import SCALES, digests, same, sweep
 
 pytestmark = pytest.mark.usefixtures("small_blocks")
 
@@ -79,7 +79,8 @@ def test_litter_is_left_alone_while_young_and_swept_when_old(path):
         file.write_bytes(b"half a chunk")
     os.utime(old, (1, 1))
     assert same(sweep(path), sweep())
-    assert young.exists() and not old.exists()
+    assert young.exists()
+    assert not old.exists()
     young.unlink()
     assert digests(path) == expected
 
@@ -93,7 +94,7 @@ def edit(path: Path, change) -> None:
 
 def test_a_later_format_is_refused(path):
     edit(path, lambda attributes: attributes.update(deeplinear_store=99))
-    with pytest.raises(StoreError, match="must be of format 1 or before; .* is of format 99"):
+    with pytest.raises(StoreError, match=r"must be of format 1 or before; .* is of format 99"):
         sweep(path)
 
 
@@ -114,7 +115,7 @@ def test_the_store_of_something_else(tmp_path):
     import zarr
 
     zarr.create_group(str(tmp_path / "other.zarr"))
-    with pytest.raises(StoreError, match="store must be that of a sweep; .* is another one"):
+    with pytest.raises(StoreError, match=r"store must be that of a sweep; .* is another one"):
         sweep(tmp_path / "other.zarr")
 
 

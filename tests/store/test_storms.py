@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import storm_driver
-from small_sweeps import digests
 
 import deeplinear as dl
+import storm_driver
 from deeplinear.store.opened_store import opened
+from small_sweeps import digests
 
 #: Kills of drivers, and as many of workers; and seeds, which say how long a storm lasts.
 KILLS = int(os.environ.get("DEEPLINEAR_STORM", "2"))
@@ -81,7 +81,9 @@ def test_a_storm_leaves_the_same_bytes(tmp_path, undisturbed, cluster, number, d
     while running:
         time.sleep(rng.uniform(0.2, 0.8))
         ended = [driver for driver in running if driver.poll() is not None]
-        assert [driver.returncode for driver in ended] == [0] * len(ended), errors_of(store).read_text()
+        assert [driver.returncode for driver in ended] == [0] * len(ended), errors_of(
+            store
+        ).read_text()
         running = [driver for driver in running if driver not in ended]
         working = store.exists() and time.monotonic() - begun > 2
         if running and working and killed < KILLS:
@@ -157,7 +159,7 @@ def test_a_driver_that_stops_leaves_no_process_and_a_store_to_go_on_with(
     seconds = time.monotonic() - begun
     if number != signal.SIGKILL:
         assert "KeyboardInterrupt: stopped; the same call goes on" in errors_of(store).read_text()
-    gone, alive = psutil.wait_procs(children, timeout=5)
+    _, alive = psutil.wait_procs(children, timeout=5)
     assert not alive
     assert seconds < 10
     marked = opened(store).done()
@@ -168,15 +170,16 @@ def test_a_driver_that_stops_leaves_no_process_and_a_store_to_go_on_with(
 
 @pytest.mark.filterwarnings("ignore")
 def test_when_all_workers_are_gone_a_sentence_says_so(tmp_path, cluster, monkeypatch):
+    from distributed import Client
+
     from deeplinear.store import drive
     from deeplinear.store.errors import NoWorkers
-    from distributed import Client
 
     monkeypatch.setattr(drive, "PATIENCE", 3.0)
     cluster.scale(0)
     with Client(cluster) as client:
         while client.nthreads():
             time.sleep(0.1)
-        with pytest.raises(NoWorkers, match="all workers are gone; .* goes on with the rest"):
+        with pytest.raises(NoWorkers, match=r"all workers are gone; .* goes on with the rest"):
             storm_driver.run(tmp_path / "runs.zarr", client, 40)
     assert opened(tmp_path / "runs.zarr").done() == set()

@@ -33,7 +33,15 @@ from deeplinear.store.run import seconds_of_budget
 from deeplinear.store.work import Worked
 from deeplinear.sweep_files import read_sweep
 
-__all__ = ["Work", "duration", "store_endings", "sweep_file", "work_on"]
+__all__ = [
+    "Work",
+    "check_engine",
+    "duration",
+    "store_endings",
+    "sweep_file",
+    "work_on",
+    "workers_by",
+]
 
 #: What batch systems call the number of a task of an array, and of a process of a task.
 _TASKS = ("SLURM_ARRAY_TASK_ID", "PBS_ARRAY_INDEX", "SGE_TASK_ID", "LSB_JOBINDEX")
@@ -94,11 +102,7 @@ def sweep_file(
 ) -> None:
     """Make the store of a sweep where it is not there, and finish what is left of it."""
     with store_endings():
-        given = (processes is not None, dask is not None, mpi)
-        if sum(given) > 1:
-            raise ValueError("one of --processes, --dask and --mpi must be given; got several.")
-        if processes is not None:
-            positive_integer("--processes", processes)
+        check_engine(processes, dask, mpi)
         work.check()
         sweep = read_sweep(file)
         if dry_run:
@@ -106,7 +110,7 @@ def sweep_file(
             return
         if where is None:
             raise ValueError("--store must say where the runs are kept; got nothing.")
-        workers = _workers(processes, dask, mpi, work.threads)
+        workers = workers_by(processes, dask, mpi, work.threads)
         try:
             _finish(create(where, sweep), workers, work)
         finally:
@@ -120,7 +124,16 @@ def work_on(where: str, work: Work) -> None:
         _finish(opened(where), Here(work.threads), work)
 
 
-def _workers(processes: int | None, dask: str | None, mpi: bool, threads: int | None) -> Workers:
+def check_engine(processes: int | None, dask: str | None, mpi: bool) -> None:
+    """Check who is to work, before anything is made."""
+    if sum((processes is not None, dask is not None, mpi)) > 1:
+        raise ValueError("one of --processes, --dask and --mpi must be given; got several.")
+    if processes is not None:
+        positive_integer("--processes", processes)
+
+
+def workers_by(processes: int | None, dask: str | None, mpi: bool, threads: int | None) -> Workers:
+    """Return who is to work."""
     if processes is None and dask is None:
         return workers_of("mpi" if mpi else None, threads)
     if dask is not None:

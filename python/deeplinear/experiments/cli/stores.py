@@ -37,20 +37,23 @@ _Log = Annotated[
 ]
 
 
+_Processes = Annotated[int | None, typer.Option(help="Work by so many processes of this machine.")]
+_Dask = Annotated[
+    str | None, typer.Option(help="Work by the Dask cluster of this scheduler's address.")
+]
+_Mpi = Annotated[
+    bool, typer.Option("--mpi", help="Work by the ranks of 'mpiexec python -m mpi4py.futures'.")
+]
+
+
 def sweep(
     file: Annotated[Path, typer.Argument(help="A sweep in TOML.", metavar="FILE")],
     store: Annotated[
         str | None, typer.Option(help="Where the runs are kept; made if it is not there.")
     ] = None,
-    processes: Annotated[
-        int | None, typer.Option(help="Work by so many processes of this machine.")
-    ] = None,
-    dask: Annotated[
-        str | None, typer.Option(help="Work by the Dask cluster of this scheduler's address.")
-    ] = None,
-    mpi: Annotated[
-        bool, typer.Option("--mpi", help="Work by the ranks of 'mpiexec python -m mpi4py.futures'.")
-    ] = False,
+    processes: _Processes = None,
+    dask: _Dask = None,
+    mpi: _Mpi = False,
     budget: _Budget = None,
     threads: _Threads = None,
     log: _Log = None,
@@ -77,6 +80,37 @@ def work(store: _Store, budget: _Budget = None, threads: _Threads = None, log: _
     with at_once(), one_sentence():
         from deeplinear.experiments.cli import driving
     driving.work_on(store, driving.Work(budget, threads, log))
+
+
+def refine(
+    store: _Store,
+    by: Annotated[
+        str,
+        typer.Option(help="What is counted: a status, or a condition such as 'risk < 0.01'."),
+    ] = "diverged",
+    levels: Annotated[int, typer.Option(help="How often cells are halved.")] = 4,
+    out: Annotated[
+        Path | None, typer.Option(help="Directory for the phase diagram; made if not there.")
+    ] = None,
+    processes: _Processes = None,
+    dask: _Dask = None,
+    mpi: _Mpi = False,
+    budget: _Budget = None,
+    threads: _Threads = None,
+) -> None:
+    """Add points to a store where the runs begin to end in another way."""
+    with at_once(), one_sentence():
+        from deeplinear.experiments.cli import driving, refining
+    refining.refine(
+        store,
+        by,
+        levels,
+        out,
+        driving.Work(budget, threads, None),
+        processes=processes,
+        dask=dask,
+        mpi=mpi,
+    )
 
 
 def status(
@@ -121,7 +155,7 @@ def plot(
     standing.plot(store, out, variable, at or [])
 
 
-for _command, _statuses in ((sweep, _ENDS), (work, _ENDS), (status, _STANDS)):
+for _command, _statuses in ((sweep, _ENDS), (work, _ENDS), (refine, _ENDS), (status, _STANDS)):
     _command.__doc__ = f"{_command.__doc__}\n\n    {_statuses}"
 
-COMMANDS = (sweep, work, status, export, plot)
+COMMANDS = (sweep, work, refine, status, export, plot)
