@@ -163,7 +163,12 @@ class Spectral(Data):
         k = d - 1 if self.along == "top" else 0
         root = np.sqrt(n * eigenvalues)
         # y = X w* = sqrt(n lambda_k) Q_k for w* = V_k
-        return Regression(Q * root @ V.T, root[k] * Q[:, k])
+        try:
+            return Regression(Q * root @ V.T, root[k] * Q[:, k])
+        except ValueError as error:
+            raise ValueError(
+                f"condition must be one whose data are in range; got {condition:g}: {error}"
+            ) from None
 
 
 @dataclass(frozen=True)

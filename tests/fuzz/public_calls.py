@@ -42,6 +42,8 @@ ALIASES = {
     "learning_rate": "dynamics",
     "weights": "network|samples",
     "record": "grow|text|complex_number|masked",
+    "data_seed": "seed",
+    "network_seed": "seed",
 }
 RECORDED = (*dl.RECORDABLE, "", "no", "risk:2", "eigenvalues:0", "eigenvalues:", "eigenvalues:1")
 
@@ -93,6 +95,8 @@ NAMES = tuple(name for name, entry in ENTRIES.items() for _ in range(entry.weigh
 TOO_MUCH: dict[str, Callable[[Any], bool]] = {
     "n": lambda x: 100 < x < 2**60,
     "d": lambda x: 100 < x < 2**60,
+    "depth": lambda x: 100 < x < 2**60,
+    "width": lambda x: 100 < x < 2**60,
     "n_test": lambda x: 100 < x < 2**60,
     "vectors": lambda x: 20 < x <= 1_000_000,
     "seeds": lambda x: 100 < x < 2**53,
@@ -204,7 +208,7 @@ def _check_refusal(case: Case, error: Exception) -> None:
     names = list(ENTRIES[case["call"]].right(World(case["setting"])))
     pattern = "|".join([*names, *(ALIASES[name] for name in names if name in ALIASES)])
     if isinstance(error, MemoryError):
-        pattern += "|network"
+        pattern += "|network|landscape"
     if "x" in case["arguments"] or any(str(one) in OF_OTHERS for one in case["arguments"].values()):
         return
     assert message.strip() == message, f"the message is not a sentence: {message!r}"

@@ -221,6 +221,46 @@ def _sweep_runs(world: World, threads: int) -> Call:
     return call
 
 
+def _family(world: World) -> dict[str, Any]:
+    """Right arguments of a family of landscapes, and of a sweep over it."""
+    rng = random.Random(world.setting["seed"])
+    kind = rng.choice(("plain", "residual", ["plain", "residual"]))
+    return {
+        "n": rng.choice((5, [4, 6])),
+        "d": rng.choice((2, [2, 3])),
+        "noise": rng.choice((0.5, [0.0, 1.0])),
+        "data_seed": rng.choice((3, [3, 2**65])),
+        "depth": rng.choice((2, [1, 4])),
+        "width": rng.choice((None, 4, [2, 3])) if kind == "plain" else None,
+        "kind": kind,
+        "activation": rng.choice(("identity", "gelu", ["identity", "tanh"])),
+        "network_seed": rng.choice((0, [1, 2])),
+        "samples": rng.choice((None, True)),
+        "scale": rng.choice((0.5, [0.2, 0.5])),
+        "seeds": rng.choice((2, [0, 5])),
+        "steps": 5,
+        "learning_rate": rng.choice((0.01, [0.01, 0.02])),
+        "record": rng.choice((None, "risk", ["layer_norm", "alignment"], ["weights", norm])),
+        "every": rng.choice((None, 2)),
+        "keep_weights": rng.choice((None, True, False)),
+        "progress": Progress(),
+    }
+
+
+def _swept_family(world: World, threads: int) -> Call:
+    def call(**arguments: Any) -> Any:
+        own = {name: arguments.pop(name) for name in ("n", "d", "noise")}
+        data = dl.data.Gaussian(**own, seed=arguments.pop("data_seed"))
+        own = {name: arguments.pop(name) for name in ("depth", "width", "kind", "activation")}
+        networks = dl.Networks(**own, seed=arguments.pop("network_seed"))
+        family = dl.Landscapes(networks, data, samples=arguments.pop("samples"))
+        init = dl.init.Gaussian(arguments.pop("scale"))
+        dynamics = dl.GradientDescent(arguments.pop("learning_rate"))
+        return dl.sweep(family, init, dynamics, threads=threads, **arguments)
+
+    return call
+
+
 def _from_weights(**arguments: Any) -> Any:
     return dl.init.FromWeights(arguments["weights"]).sample(arguments["network"], arguments["seed"])
 
@@ -335,5 +375,14 @@ ENTRIES: dict[str, Entry] = {
     },
     "simulate": Entry(lambda world: _run(world, swept=False), _simulate, threads=True, weight=8),
     "sweep": Entry(lambda world: _run(world, swept=True), _sweep, threads=True, weight=6),
+    "sweep_family": Entry(_family, _swept_family, threads=True, weight=6),
+    "data.Gaussian": Entry(
+        lambda world: {"n": 4, "d": 2, "noise": 0.5, "seed": 1},
+        lambda world, threads: lambda **own: dl.data.Gaussian(**own).regression(),
+    ),
+    "data.Spectral": Entry(
+        lambda world: {"n": 4, "d": 2, "condition": 3.0, "along": "bottom", "seed": 1},
+        lambda world, threads: lambda **own: dl.data.Spectral(**own).regression(),
+    ),
     "sweep_runs": Entry(_listed, _sweep_runs, threads=True, weight=4),
 }

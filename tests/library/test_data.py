@@ -59,6 +59,10 @@ def test_the_spectrum_does_not_change_the_directions():
         (lambda: dl.data.Gaussian(5, 3, []), "noise must be one value or a non-empty sequence"),
         (lambda: dl.data.Gaussian(5, 3, seed=-1), "seed must be a non-negative integer; got -1"),
         (lambda: dl.data.Spectral(5, 3, 0.5), "condition must be at least 1; got 0.5"),
+        (
+            lambda: dl.data.Spectral(5, 3, 1e300, "bottom").regression(),
+            r"condition must be one whose data are in range; got 1e\+300: y must be",
+        ),
         (lambda: dl.data.Spectral(5, 3, 2, "left"), "along must be one of 'top', 'bottom'"),
         (lambda: dl.data.Spectral(5, 1, 2), "d must be at least 2"),
         (lambda: dl.data.Spectral([9, 5], [3, 6], 2), "n must be at least d = 6"),
