@@ -86,10 +86,11 @@ def sweep(
     -------
     xarray.Dataset
         As of `simulate`, with the swept fields and ``seed`` as dimensions in place of ``run``. The
-        attribute ``initialization`` is the ``repr`` of `init`; of what is put together, as all
-        attributes, the first's unless ``combine_attrs="drop_conflicts"``. Where a seed is 2^63 or
-        more, which no int64 holds, all seeds are decimal text, and stay it where `xarray.concat`
-        puts them beside integers; ``seed.astype(str)`` makes all of them text, as a file needs.
+        attribute ``initialization`` is the ``repr`` of `init`, and ``data`` that of a law of the
+        data, of a file with its SHA-256; of what is put together, as all attributes, the first's
+        unless ``combine_attrs="drop_conflicts"``. Where a seed is 2^63 or more, which no int64
+        holds, all seeds are decimal text, and stay it where `xarray.concat` puts them beside
+        integers; ``seed.astype(str)`` makes all of them text, as a file needs.
 
         Of a store, its variables are read when they are asked for: ``status`` holds numbers, whose
         words are its attribute ``flag_meanings``, 0 and NaN where a run is not finished. Where
