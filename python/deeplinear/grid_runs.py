@@ -13,11 +13,13 @@ import xarray as xr
 
 from deeplinear._support.memory import require_free
 from deeplinear._support.progress import Update, progress_bar
+from deeplinear.cells import Cells
 from deeplinear.data import Data
 from deeplinear.description import Sweep
 from deeplinear.landscape import Landscape
-from deeplinear.landscape_runs import sweep_landscape
+from deeplinear.landscape_runs import unstack
 from deeplinear.landscapes import Landscapes
+from deeplinear.runs import run_cells
 from deeplinear.seeds import labels
 from deeplinear.simulation import Interrupted, add_accuracy
 
@@ -39,6 +41,8 @@ def run_in_memory(sweep: Sweep, threads: int | None, progress: bool | Update) ->
     """
     if sweep.outer:
         sweep = _checked(sweep)
+    swept = {name: values for name, values in sweep.axes.items() if name not in sweep.outer}
+    cells = Cells.grid(swept)
     count = prod(sweep.sizes[name] for name in sweep.outer)
     done: list[_Part] = []
     with progress_bar(progress, f"{sweep.runs} runs") as update:
@@ -48,6 +52,7 @@ def run_in_memory(sweep: Sweep, threads: int | None, progress: bool | Update) ->
                 part = _train(
                     sweep,
                     landscape,
+                    cells,
                     threads,
                     lambda x, share=share: update(share + x / count),  # type: ignore[misc]
                 )
@@ -56,19 +61,21 @@ def run_in_memory(sweep: Sweep, threads: int | None, progress: bool | Update) ->
                 done.append(_Part(place, part))
         except Interrupted as interrupted:
             if sweep.outer:
-                stopped = _Part(place, _kept(sweep, interrupted.dataset))
-                interrupted = Interrupted(_along_run(sweep, done, stopped))
+                done.append(_Part(place, _kept(sweep, interrupted.dataset)))
+                interrupted = Interrupted(_along_run(sweep, done))
             raise interrupted from None
         except KeyboardInterrupt:  # between two landscapes
             if not done:
                 raise
             raise Interrupted(_along_run(sweep, done)) from None
-    return _on_grid(sweep, [part.dataset for part in done]) if sweep.outer else done[0].dataset
+    if not sweep.outer:
+        return unstack(done[0].dataset, swept)
+    return _on_grid(sweep, swept, [part.dataset for part in done])
 
 
 @dataclass(frozen=True)
 class _Part:
-    """The runs on one landscape, and its place on the outer dimensions."""
+    """The runs on one landscape, along ``run``, and its place on the outer dimensions."""
 
     place: tuple[int, ...]
     dataset: xr.Dataset
@@ -99,13 +106,13 @@ def _checked(sweep: Sweep) -> Sweep:
 
 
 def _train(
-    sweep: Sweep, landscape: Landscape, threads: int | None, progress: bool | Update
+    sweep: Sweep, landscape: Landscape, cells: Cells, threads: int | None, progress: Update
 ) -> xr.Dataset:
-    dataset = sweep_landscape(
+    dataset = run_cells(
         landscape,
         sweep.init,
         sweep.dynamics,
-        seeds=sweep.seeds,
+        cells,
         steps=sweep.steps,
         time=sweep.time,
         record=sweep.record,
@@ -123,9 +130,7 @@ def _train(
 def _require_same_axes(first: xr.Dataset, part: xr.Dataset) -> None:
     """Refuse what a function of a person's own returns, if it fits no array of all landscapes."""
     for name in first.data_vars.keys() & part.data_vars.keys():
-        axes = [
-            len(dataset[name].dims) - len(dataset["status"].dims) - 1 for dataset in (first, part)
-        ]
+        axes = [len(dataset[name].dims) - 2 for dataset in (first, part)]
         if axes[0] != axes[1]:
             raise ValueError(
                 f"{name} must return arrays of as many axes on every landscape; "
@@ -140,46 +145,48 @@ def _kept(sweep: Sweep, part: xr.Dataset) -> xr.Dataset:
     return part.drop_vars("weights") if sweep.keep_weights is False else part
 
 
-def _on_grid(sweep: Sweep, parts: Sequence[xr.Dataset]) -> xr.Dataset:
+def _on_grid(
+    sweep: Sweep, swept: Mapping[str, Sequence[Any]], parts: Sequence[xr.Dataset]
+) -> xr.Dataset:
     """Put all landscapes on one grid."""
-    shape = tuple(sweep.sizes[name] for name in sweep.outer)
-    inner = tuple(name for name in sweep.axes if name not in sweep.outer)
+    outer = tuple(sweep.sizes[name] for name in sweep.outer)
+    inner = tuple(map(len, swept.values()))
+
+    def gridded(values: Sequence[npt.NDArray[Any]], rest: int) -> npt.NDArray[Any]:
+        whole = np.stack(values)
+        return whole.reshape((*outer, *inner, *whole.shape[2:]) if rest else outer)
+
     variables: dict[Hashable, Any] = {}
     for name in _names(parts):
-        dims, values, attrs = _padded(parts, name, len(inner))
-        whole = np.stack(values)
-        variables[name] = (
-            (*sweep.outer, *inner, *dims),
-            whole.reshape((*shape, *whole.shape[1:])),
-            attrs,
-        )
-    coords: dict[Hashable, Any] = {name: labels(sweep.axes[name]) for name in sweep.outer}
-    for name, dims, values, attrs in _coordinates(parts, inner):
+        dims, values, attrs = _padded(parts, name)
+        variables[name] = ((*sweep.outer, *swept, *dims), gridded(values, 1), attrs)
+    coords: dict[Hashable, Any] = {
+        name: labels(sweep.axes[name]) for name in (*sweep.outer, *swept)
+    }
+    for name, dims, values, attrs in _coordinates(parts):
+        if name == "run" or name in swept:
+            continue
         if isinstance(values, list):
-            whole = np.stack(values)
-            whole = whole.reshape((*shape, *whole.shape[1:]))
-            coords[name] = ((*sweep.outer, *dims), whole, attrs)
+            own = (*sweep.outer, *swept) if dims else sweep.outer
+            coords[name] = (own, gridded(values, len(dims)), attrs)
         else:
             coords[name] = (dims, values, attrs)
     return _whole(variables, coords, parts)
 
 
-def _along_run(sweep: Sweep, done: Sequence[_Part], stopped: _Part | None = None) -> xr.Dataset:
+def _along_run(sweep: Sweep, done: Sequence[_Part]) -> xr.Dataset:
     """Put runs of several landscapes one after another, with what tells them apart."""
-    inner = tuple(name for name in sweep.axes if name not in sweep.outer)
-    flat = [replace(part, dataset=_flat(part.dataset, inner)) for part in done]
-    flat += [] if stopped is None else [stopped]
-    parts = [part.dataset for part in flat]
+    parts = [part.dataset for part in done]
     runs = [part.sizes["run"] for part in parts]
     variables: dict[Hashable, Any] = {}
     for name in _names(parts):
-        dims, values, attrs = _padded(parts, name, 1)
+        dims, values, attrs = _padded(parts, name)
         variables[name] = (("run", *dims), np.concatenate(values), attrs)
     coords: dict[Hashable, Any] = {"run": np.arange(sum(runs))}
     for i, name in enumerate(sweep.outer):
-        own = labels(sweep.axes[name])[[part.place[i] for part in flat]]
+        own = labels(sweep.axes[name])[[part.place[i] for part in done]]
         coords[name] = ("run", np.repeat(own, runs))
-    for name, dims, values, attrs in _coordinates(parts, ("run",)):
+    for name, dims, values, attrs in _coordinates(parts):
         if name == "run":
             continue
         if isinstance(values, list):
@@ -192,58 +199,36 @@ def _along_run(sweep: Sweep, done: Sequence[_Part], stopped: _Part | None = None
     return _whole(variables, coords, parts)
 
 
-def _flat(part: xr.Dataset, inner: tuple[str, ...]) -> xr.Dataset:
-    """Put the runs of a grid along one dimension."""
-    shape = tuple(part.sizes[name] for name in inner)
-    index = np.indices(shape).reshape(len(shape), -1)
-
-    def along(array: xr.DataArray) -> tuple[Any, ...]:
-        rest = array.dims[len(inner) :]
-        values = array.values.reshape((-1, *array.shape[len(inner) :]))
-        return ("run", *rest), values, array.attrs
-
-    coords: dict[Hashable, Any] = {"run": np.arange(index.shape[1])}
-    for name, coord in part.coords.items():
-        if name in inner:
-            coords[name] = ("run", coord.values[index[inner.index(str(name))]])
-        else:
-            coords[name] = along(coord) if coord.dims[: len(inner)] == inner else coord
-    data = {name: along(array) for name, array in part.data_vars.items()}
-    return xr.Dataset(data, coords, part.attrs)
-
-
 def _names(parts: Sequence[xr.Dataset]) -> list[Hashable]:
     return list(dict.fromkeys(name for part in parts for name in part.data_vars))
 
 
 def _padded(
-    parts: Sequence[xr.Dataset], name: Hashable, leading: int
+    parts: Sequence[xr.Dataset], name: Hashable
 ) -> tuple[tuple[Hashable, ...], list[npt.NDArray[Any]], dict[str, Any]]:
-    """Return a variable's dimensions behind the leading ones, its values of one shape, attributes.
+    """Return a variable's dimensions beside run, its values of one shape, and its attributes.
 
     After the last layer and the like they are NaN, and also where a part has no such variable.
     """
     those = [part[name] for part in parts if name in part]
-    dims = those[0].dims[leading:]
+    dims = those[0].dims[1:]
     longest = tuple(max(one.sizes[dim] for one in those) for dim in dims)
     values = []
     for part in parts:
         if name not in part:
-            shape = next(iter(part.data_vars.values())).shape[:leading]
-            values.append(np.full((*shape, *longest), np.nan))
+            values.append(np.full((part.sizes["run"], *longest), np.nan))
             continue
         own = part[name].values
-        if own.shape[leading:] != longest:
-            place: tuple[Any, ...] = tuple(slice(size) for size in own.shape[leading:])
-            whole = np.full((*own.shape[:leading], *longest), np.nan, own.dtype)
-            whole[(..., *place)] = own
+        if own.shape[1:] != longest:
+            whole = np.full((len(own), *longest), np.nan, own.dtype)
+            whole[tuple(map(slice, own.shape))] = own
             own = whole
         values.append(own)
     return dims, values, _common([one.attrs for one in those])
 
 
 def _coordinates(
-    parts: Sequence[xr.Dataset], inner: tuple[str, ...]
+    parts: Sequence[xr.Dataset],
 ) -> list[tuple[Hashable, tuple[Hashable, ...], Any, dict[str, Any]]]:
     """Return what stands beside the runs: a list of the parts' values where they may differ."""
     found: list[Any] = []
@@ -251,18 +236,13 @@ def _coordinates(
         those = [part[name] for part in parts]
         if name in _NUMBERED:
             continue
-        several = any(one.dims == inner for one in those)
-        same = all(one.dims == () and one.values == first.values for one in those)
-        if first.dims == (name,) and not (inner == ("run",) and several):
-            found.append((name, first.dims, first.values, first.attrs))
-        elif same:
-            found.append((name, (), first.values, first.attrs))
-        elif several:
-            shapes = [tuple(part.sizes[dim] for dim in inner) for part in parts]
+        if any(one.dims == ("run",) for one in those):
             values = [
-                np.broadcast_to(one.values, shape) for one, shape in zip(those, shapes, strict=True)
+                np.broadcast_to(one, p.sizes["run"]) for one, p in zip(those, parts, strict=True)
             ]
-            found.append((name, inner, values, first.attrs))
+            found.append((name, ("run",), values, first.attrs))
+        elif first.dims or all(one.values == first.values for one in those):
+            found.append((name, first.dims, first.values, first.attrs))
         else:
             found.append((name, (), [one.values for one in those], first.attrs))
     return found

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from deeplinear import _core
@@ -68,23 +68,26 @@ class Landscapes:
         if self.samples is not None:
             object.__setattr__(self, "samples", truth("samples", self.samples))
         one_of("loss", self.loss, tuple(_core.losses()))
-        names = [name for _, _, name, _ in self._swept()]
+        names = [name for _, _, name, _ in self._swept]
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(
                     f"data must not sweep a field of the name {name!r}, which network sweeps too."
                 )
 
-    def _swept(self) -> Iterator[tuple[str, str, str, tuple[Any, ...]]]:
-        """Return part, field, dimension and values of what is swept."""
-        for part in ("data", "network"):
-            for field, values in sequence_fields(getattr(self, part)).items():
-                yield part, field, f"{part}_{field}" if field == _SHARED else field, values
+    @cached_property
+    def _swept(self) -> tuple[tuple[str, str, str, tuple[Any, ...]], ...]:
+        """Part, field, dimension and values of what is swept."""
+        return tuple(
+            (part, field, f"{part}_{field}" if field == _SHARED else field, values)
+            for part in ("data", "network")
+            for field, values in sequence_fields(getattr(self, part)).items()
+        )
 
     @property
     def axes(self) -> dict[str, tuple[Any, ...]]:
         """The values of every dimension, those of the data first."""
-        return {name: values for _, _, name, values in self._swept()}
+        return {name: values for _, _, name, values in self._swept}
 
     def at(self, **values: Any) -> Landscape:
         """Return the landscape at values of all dimensions.
@@ -110,7 +113,7 @@ class Landscapes:
     def replace(self, values: Mapping[str, Any]) -> Landscapes:
         """Replace the values of some dimensions."""
         own: dict[str, dict[str, Any]] = {}
-        for part, field, name, _ in self._swept():
+        for part, field, name, _ in self._swept:
             if name in values:
                 own.setdefault(part, {})[field] = values[name]
         parts: dict[str, Any] = {

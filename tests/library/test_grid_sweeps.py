@@ -265,17 +265,16 @@ def test_ctrl_c_keeps_the_finished_runs(name, keep):
 
 def test_ctrl_c_in_the_middle_of_a_landscape(monkeypatch):
     family = FAMILIES["depth"]
-    sweep_landscape = grid_runs.sweep_landscape
+    run_cells = grid_runs.run_cells
     whole = swept(family, keep_weights=True)
 
     def interrupted(landscape: dl.Landscape, *arguments: Any, **options: Any) -> xr.Dataset:
-        dataset = sweep_landscape(landscape, *arguments, **options)
+        dataset = run_cells(landscape, *arguments, **options)
         if landscape.network.depth == 5:
-            runs = grid_runs._flat(dataset, ("scale", "learning_rate", "seed"))
-            raise dl.Interrupted(runs.isel(run=[1, 4, 6]))
+            raise dl.Interrupted(dataset.isel(run=[1, 4, 6]))
         return dataset
 
-    monkeypatch.setattr(grid_runs, "sweep_landscape", interrupted)
+    monkeypatch.setattr(grid_runs, "run_cells", interrupted)
     with pytest.raises(dl.Interrupted) as caught:
         swept(family, keep_weights=True)
     kept = caught.value.dataset
@@ -374,7 +373,7 @@ def test_what_one_landscape_does_not_take_is_refused_before_any_runs(
     def never(*arguments: Any, **options: Any) -> None:
         raise AssertionError("a run has started")
 
-    monkeypatch.setattr(grid_runs, "sweep_landscape", never)
+    monkeypatch.setattr(grid_runs, "run_cells", never)
     with pytest.raises((ValueError, TypeError), match=f"^{words}") as caught:
         swept(family, **options)
     assert "\n" not in str(caught.value)
@@ -382,7 +381,7 @@ def test_what_one_landscape_does_not_take_is_refused_before_any_runs(
 
 def test_what_does_not_fit_the_memory_is_refused_before_any_runs(monkeypatch):
     """Each landscape alone would."""
-    monkeypatch.setattr(grid_runs, "sweep_landscape", None)
+    monkeypatch.setattr(grid_runs, "run_cells", None)
     free = memory.available_memory
     # 12 runs on each of 3 landscapes: 2 places of 2 records, 39 weights of the largest, the ends
     needed = 2 * 8 * 36 * (4 + 39 + 7)
