@@ -1,10 +1,11 @@
 """Sweeps as TOML: Python and the file say the same, and errors name the file, line and key."""
 
 import re
+from math import prod
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import deeplinear as dl
@@ -16,7 +17,7 @@ seed_of_data = st.integers(0, 2**70)
 
 
 def several(values):
-    return values | st.lists(values, min_size=1, max_size=4, unique=True)
+    return values | st.lists(values, min_size=1, max_size=2, unique=True)
 
 
 gaussian_data = st.builds(
@@ -65,7 +66,7 @@ def sweeps(draw):
         "keep_weights": draw(st.sampled_from([None, True, False])),
     }
     record = st.sampled_from(
-        [None, ("risk",), ["risk", "sharpness", "eigenvalues:2", "layer_norm"]]
+        [None, ("risk",), ["risk", "sharpness", "eigenvalues:1", "layer_norm"]]
     )
     if draw(st.booleans()):
         dynamics = draw(descents)
@@ -74,6 +75,7 @@ def sweeps(draw):
         dynamics = draw(flows)
         options |= {"time": 1.0, "every": draw(st.sampled_from([None, 1]))}
     landscape = dl.Landscapes(network, data, samples=draw(st.sampled_from([None, True])))
+    assume(prod(map(len, landscape.axes.values())) <= 16)  # each is made, to be checked
     return dl.Sweep(landscape, draw(laws), dynamics, draw(seeds), record=draw(record), **options)
 
 
