@@ -16,6 +16,7 @@ import pytest
 from deeplinear.store import drive as driving
 from deeplinear.store import work as working
 from deeplinear.store.opened_store import opened
+from deeplinear.wording import words_of
 from small_sweeps import digests
 from sweep_commands import RUNS, TEXT, command, deeplinear, left, made, started, written
 
@@ -279,3 +280,29 @@ def test_a_dry_run_makes_nothing(tmp_path):
     # risk and three norms of three records, steps, a layer and a status
     assert lines["store"] == f"at most {RUNS * (4 * 3 * 8 + 8 + 4 + 1) / 1000:.4g} KB"
     assert [path.name for path in tmp_path.iterdir()] == ["sweep.toml"]
+
+
+def test_a_part_of_a_preset_is_a_sweep(tmp_path):
+    from deeplinear.experiments.library import PRESETS
+    from deeplinear.experiments.toml import to_toml
+
+    preset = PRESETS["plain"].quick()
+    (tmp_path / "mine.toml").write_text(to_toml(preset), encoding="utf-8")
+    for name, sweeps in (
+        ("plain", PRESETS["plain"].sweeps()),
+        (tmp_path / "mine.toml", preset.sweeps()),
+    ):
+        for i, sweep in enumerate(sweeps, 1):
+            code, out, err = deeplinear("sweep", name, "--part", i, "--dry-run")
+            assert (code, err) == (0, "")
+            assert f"runs        {sweep.runs:,}\n" in out
+        parts = f"--part must be 1 to {len(sweeps)}, a part of the training of "
+        for wrong in ((), ("--part", len(sweeps) + 1)):
+            code, out, err = deeplinear("sweep", name, "--dry-run", *wrong)
+            assert (code, out, err.count("\n")) == (2, "", 1)
+            assert err.startswith(f"deeplinear: {parts}")
+    path = tmp_path / "runs.zarr"
+    assert deeplinear("sweep", tmp_path / "mine.toml", "--part", 2, "--store", path)[0] == 0
+    assert opened(path).words == words_of(preset.sweeps()[1])
+    code, _, err = deeplinear("sweep", written(tmp_path), "--part", 1, "--dry-run")
+    assert (code, err.split(";")[0]) == (2, "deeplinear: --part must be that of a preset")

@@ -21,6 +21,7 @@ from deeplinear.experiments.cli import (
     NO_WORKERS,
     RESUMABLE,
 )
+from deeplinear.experiments.cli.described import described
 from deeplinear.experiments.cli.endings import one_sentence, stop
 from deeplinear.store.blocks import seconds_of
 from deeplinear.store.drive import Progress, drive
@@ -31,7 +32,6 @@ from deeplinear.store.log import BlockLog
 from deeplinear.store.opened_store import Store, opened
 from deeplinear.store.run import seconds_of_budget
 from deeplinear.store.work import Worked
-from deeplinear.sweep_files import read_sweep
 
 __all__ = [
     "Work",
@@ -99,12 +99,13 @@ def sweep_file(
     dask: str | None,
     mpi: bool,
     dry_run: bool,
+    part: int | None,
 ) -> None:
     """Make the store of a sweep where it is not there, and finish what is left of it."""
     with store_endings():
         check_engine(processes, dask, mpi)
         work.check()
-        sweep = read_sweep(file)
+        sweep = described(file, part)
         if dry_run:
             _print_plan(sweep)
             return

@@ -47,7 +47,10 @@ _Mpi = Annotated[
 
 
 def sweep(
-    file: Annotated[Path, typer.Argument(help="A sweep in TOML.", metavar="FILE")],
+    file: Annotated[
+        Path,
+        typer.Argument(help="A sweep or a preset in TOML, or a preset's name.", metavar="FILE"),
+    ],
     store: Annotated[
         str | None, typer.Option(help="Where the runs are kept; made if it is not there.")
     ] = None,
@@ -60,6 +63,9 @@ def sweep(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what it would take, and make nothing.")
     ] = False,
+    part: Annotated[
+        int | None, typer.Option(help="Which part of a preset's training, if it has several.")
+    ] = None,
 ) -> None:
     """Run a sweep in a store; what is there is not run again."""
     with at_once(), one_sentence():
@@ -72,6 +78,7 @@ def sweep(
         dask=dask,
         mpi=mpi,
         dry_run=dry_run,
+        part=part,
     )
 
 
