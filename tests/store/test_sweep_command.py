@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 import time
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -184,7 +185,10 @@ def test_a_scheduler_that_is_not_there(tmp_path):
 def test_when_all_who_work_are_gone(tmp_path, monkeypatch):
     path, file = made(tmp_path, "runs.zarr"), tmp_path / "sweep.toml"
     monkeypatch.setattr(driving, "PATIENCE", 0.0)
-    monkeypatch.setattr("deeplinear.store.executors.Processes.count", lambda workers: 0)
+    monkeypatch.setattr(driving, "_TICK", 0.01)
+    gone = "deeplinear.store.executors.Processes"
+    monkeypatch.setattr(f"{gone}.count", lambda workers: 0)
+    monkeypatch.setattr(f"{gone}.submit", lambda workers, *task: Future())
     code, out, err = deeplinear("sweep", file, "--store", path, "--processes", 1)
     assert (code, out, err.count("\n")) == (6, "", 1)
     assert err.startswith("deeplinear: all workers are gone; what is finished is in the store")
