@@ -136,9 +136,13 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> str:
     return library
 
 
+# pandas loads it where it is installed, and it starts a thread that these processes count.
+WITHOUT_PYARROW = "import sys; sys.modules['pyarrow'] = None\n"
+
+
 def python(script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", script, *arguments],
+        [sys.executable, "-c", WITHOUT_PYARROW + script, *arguments],
         capture_output=True, text=True, check=False, timeout=120,
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1", **environment},
     )  # fmt: skip
@@ -236,6 +240,7 @@ data = dl.gaussian_regression(n=600, d=300, noise=1.0, seed=0)
 landscape = dl.Landscape(network, data, threads=8)
 weights = dl.init.Residual(0.5).sample(network, 0)
 expected = dl.Landscape(network, data, threads=1).risk(weights)
+dl.simulate(landscape, weights, dl.GradientDescent(1e-4), steps=1, threads=1)  # xarray loads dask
 warnings.simplefilter("ignore")
 
 def train():
