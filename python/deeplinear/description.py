@@ -111,6 +111,7 @@ class Sweep:
         object.__setattr__(self, "steps" if self.steps is not None else "time", horizon)
         if self.every is not None:
             object.__setattr__(self, "every", self.dynamics.check_every(self.every))
+            self._check_places()
         if self.record is None and not self._linear:
             object.__setattr__(self, "record", ("risk",))  # what all landscapes have
         for name in ("keep_weights", "keep_state"):
@@ -120,6 +121,16 @@ class Sweep:
             if not isinstance(values, range) and len(set(values)) < len(values):
                 field, twice = "seeds" if name == "seed" else name, first_again(values)
                 raise ValueError(f"{field} must be different values; got {twice!r} twice.")
+
+    def _check_places(self) -> None:
+        """Refuse records at steps of runs whose steps differ: they are at other times."""
+        fields = sequence_fields(self.dynamics)
+        if len(fields.get("step", ())) > 1 and "dopri5" not in np.atleast_1d(
+            getattr(self.dynamics, "method", "")
+        ):
+            raise ValueError(
+                "every must be None where the runs have different steps; got a number."
+            )
 
     @cached_property
     def axes(self) -> dict[str, Sequence[Any]]:

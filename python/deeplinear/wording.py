@@ -25,7 +25,7 @@ from deeplinear.networks import Networks
 from deeplinear.records import RECORDABLE
 from deeplinear.regression import Regression
 
-__all__ = ["canonical", "differences", "digest_of", "sweep_of", "words_of"]
+__all__ = ["canonical", "deciding", "differences", "digest_of", "sweep_of", "words_of"]
 
 #: The classes of every part, by the word for each.
 KINDS: dict[str, dict[str, type]] = {
@@ -155,7 +155,7 @@ def sweep_of(words: Mapping[str, Any], given: Regression | None = None) -> Sweep
     words : mapping
         As `words_of` returns them; what has its default may be left out.
     given : Regression, optional
-        The data, where the words say that they were given.
+        The data of a store that has them: those that were given, or were read from a file.
 
     Raises
     ------
@@ -173,7 +173,7 @@ def sweep_of(words: Mapping[str, Any], given: Regression | None = None) -> Sweep
             raise ValueError("data must be a law or a file; got data that were given as arrays.")
         if _given_data(given) != dict(own):
             raise ValueError("data must be those of the description; got others.")
-    else:
+    elif given is None:
         law = _made("data", own)
     network = _network(_table(words, "network"))
     return Sweep(
@@ -241,14 +241,20 @@ def _seeds(seeds: Any) -> Any:
     return seeds
 
 
+def deciding(words: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out where the file of the data is: its SHA-256 says which it is."""
+    own = {name: value for name, value in words["data"].items() if name != "path"}
+    return {**words, "data": own}
+
+
 def canonical(words: Mapping[str, Any]) -> str:
     """Write words as JSON of one form."""
     return json.dumps(words, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def digest_of(words: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of the canonical JSON."""
-    return hashlib.sha256(canonical(words).encode()).hexdigest()
+    """Return the SHA-256 of the canonical JSON of what decides numbers."""
+    return hashlib.sha256(canonical(deciding(words)).encode()).hexdigest()
 
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -21,7 +21,6 @@ from deeplinear import _core
 THREADS = 6
 SPARE = 2  # that a look leaves to the rest of the process
 
-
 openmp = pytest.mark.skipif(not _core.build_config()["openmp"], reason="built without threads")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the limits are those of Linux")
 
@@ -136,13 +135,10 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> str:
     return library
 
 
-# pandas loads it where it is installed, and it starts a thread that these processes count.
-WITHOUT_PYARROW = "import sys; sys.modules['pyarrow'] = None\n"
-
-
 def python(script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    alone = "import sys; sys.modules['pyarrow'] = None\n"  # pandas' pyarrow starts a thread
     return subprocess.run(
-        [sys.executable, "-c", WITHOUT_PYARROW + script, *arguments],
+        [sys.executable, "-c", alone + script, *arguments],
         capture_output=True, text=True, check=False, timeout=120,
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1", **environment},
     )  # fmt: skip

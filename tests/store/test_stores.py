@@ -258,3 +258,31 @@ def test_who_works():
     with ThreadPoolExecutor(3) as pool:
         assert (workers_of(pool).count(), workers_of(pool).threads) == (3, 1)
         assert workers_of(pool, threads=2).threads == 2
+
+
+def test_a_file_travels_with_the_store(tmp_path):
+    regression = landscape().regression
+    for name in ("here.npz", "there.npz"):
+        np.savez(tmp_path / name, X=regression.X, y=regression.y)
+
+    def run(name, **options):
+        family = dl.Landscapes(NETWORK, dl.data.File(str(tmp_path / name)))
+        law, dynamics = dl.init.Gaussian(list(SCALES)), dl.GradientDescent(list(RATES))
+        settings = {"seeds": 20, "progress": False, **SETTINGS, **options}
+        return dl.sweep(family, law, dynamics, store=tmp_path / "runs.zarr", **settings)
+
+    run("here.npz", budget=1e-9)
+    (tmp_path / "here.npz").unlink()
+    assert drive(opened(tmp_path / "runs.zarr"), Here()).complete  # as a worker elsewhere
+    assert same(run("there.npz"), sweep())
+    np.savez(tmp_path / "there.npz", X=regression.X, y=regression.y + 1)
+    with pytest.raises(ValueError, match=r"differs in data\.sha256\.$"):
+        run("there.npz")
+
+
+def test_records_of_steps_that_differ_are_refused_first(tmp_path):
+    flows = dl.GradientFlow("rk4", step=[0.01, 0.02])
+    law, settings = dl.init.Gaussian(0.5), {"seeds": 2, "time": 1.0, "every": 5}
+    with pytest.raises(ValueError, match="every must be None where the runs have different steps"):
+        dl.sweep(landscape(), law, flows, store=tmp_path / "runs.zarr", **settings)
+    assert not list(tmp_path.iterdir())

@@ -67,7 +67,7 @@ def drive(
     workers: Workers,
     *,
     budget: float | None = None,
-    rotate: int | None = None,
+    order: int | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
     finished: Callable[[Worked], None] = lambda worked: None,
 ) -> Progress:
@@ -81,7 +81,7 @@ def drive(
         Who works.
     budget : float, optional
         Seconds after which no block is begun.
-    rotate : int, optional
+    order : int, optional
         What the order of those that are left is drawn from, so that several drivers meet seldom;
         by default the number of this process.
     report : callable
@@ -104,7 +104,7 @@ def drive(
         On Ctrl-C; blocks that were begun are given up, and run again another time.
     """
     driver = _Drive(store, workers, budget, report, finished)
-    return driver.run(os.getpid() if rotate is None else rotate)
+    return driver.run(os.getpid() if order is None else order)
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class _Drive:
         self._seen = self._start
         self.progress = Progress(store.blocks.count, 0)
 
-    def run(self, rotate: int) -> Progress:
+    def run(self, order: int) -> Progress:
         sweep_litter(self._store)
         done, failed = self._store.done(), self._store.failed()
         self.progress.done = len(done - failed.keys())
@@ -144,7 +144,7 @@ class _Drive:
             if index not in done or index in failed
         ]
         # Drivers that begin elsewhere and go on in one order would meet, and then train the same.
-        random.Random(rotate).shuffle(left)
+        random.Random(order).shuffle(left)
         self._queue.extend(left)
         self._report(self.progress)
         try:

@@ -22,7 +22,7 @@ from deeplinear.seeds import labels
 from deeplinear.store.blocks import Blocks, cut, runs_of_block
 from deeplinear.store.errors import StoreError
 from deeplinear.store.opened_store import FORMAT, Store, location, opened, trouble
-from deeplinear.wording import canonical, differences, digest_of, words_of
+from deeplinear.wording import canonical, deciding, differences, digest_of, words_of
 
 __all__ = [
     "NUMERICS",
@@ -69,9 +69,10 @@ def create(path: Any, sweep: Sweep) -> Store:
             with trouble(path):
                 fill(where)
     store = opened(path)
-    found = {**store.words, "numerics": store.group.attrs["numerics"]}
-    if found != {**words, "numerics": NUMERICS}:
-        named = ", ".join(differences(found, {**words, "numerics": NUMERICS}))
+    found = {**deciding(store.words), "numerics": store.group.attrs["numerics"]}
+    wanted = {**deciding(words), "numerics": NUMERICS}
+    if found != wanted:
+        named = ", ".join(differences(found, wanted))
         raise ValueError(
             f"store must be that of this sweep; {path} is of another, which differs in {named}."
         )

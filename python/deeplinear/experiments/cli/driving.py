@@ -183,7 +183,7 @@ def _finish(store: Store, workers: Workers, work: Work) -> None:
                 store,
                 workers,
                 budget=work.seconds,
-                rotate=_place(),
+                order=_place(),
                 report=report,
                 finished=finished,
             )
