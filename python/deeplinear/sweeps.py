@@ -108,7 +108,8 @@ def sweep(
         with their swept fields and seeds as coordinates. Of a store, a `KeyboardInterrupt`, also
         on SIGTERM.
     StoreError, NoWorkers
-        If a store cannot be used, or all workers are gone for a minute; see `deeplinear.store`.
+        If a store cannot be used; if all workers are gone for a minute, or none comes within an
+        hour. See `deeplinear.store`.
 
     Warns
     -----

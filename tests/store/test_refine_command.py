@@ -47,6 +47,18 @@ def test_processes_refine_the_same(path, tmp_path):
     assert files(path) == files(other)
 
 
+def test_levels_that_are_damaged_are_found_and_run_again(path):
+    assert deeplinear("refine", path, "--levels", 2)[0] == 0
+    expected = files(path)
+    chunk = min((path / "level_2" / "status").glob("c.*"))
+    chunk.write_bytes(chunk.read_bytes()[:-1])
+    code, said, errors = deeplinear("status", path, "--verify")
+    assert (code, errors) == (0, "")
+    assert said.startswith("1 block of level_2 damaged, and no longer done: (0, 0)\n")
+    assert deeplinear("refine", path, "--levels", 2)[0] == 0
+    assert files(path) == expected
+
+
 def test_a_budget_and_failed_blocks_have_a_status_of_their_own(path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(Level, "train", lambda *_: 1 / 0)

@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -176,10 +177,19 @@ def test_when_all_workers_are_gone_a_sentence_says_so(tmp_path, cluster, monkeyp
     from deeplinear.store.errors import NoWorkers
 
     monkeypatch.setattr(drive, "PATIENCE", 3.0)
-    cluster.scale(0)
-    with Client(cluster) as client:
-        while client.nthreads():
+    store = tmp_path / "runs.zarr"
+
+    def end_all():
+        while not (store.exists() and opened(store).done()):
             time.sleep(0.1)
-        with pytest.raises(NoWorkers, match=r"all workers are gone; .* goes on with the rest"):
-            storm_driver.run(tmp_path / "runs.zarr", client, 40)
-    assert opened(tmp_path / "runs.zarr").done() == set()
+        cluster.scale(0)
+
+    ending = threading.Thread(target=end_all)
+    ending.start()
+    with (
+        Client(cluster) as client,
+        pytest.raises(NoWorkers, match=r"all workers are gone; .* goes on with the rest"),
+    ):
+        storm_driver.run(store, client, 4000)
+    ending.join()
+    assert 0 < len(opened(store).done()) < opened(store).blocks.count

@@ -184,7 +184,7 @@ def test_a_scheduler_that_is_not_there(tmp_path):
 
 def test_when_all_who_work_are_gone(tmp_path, monkeypatch):
     path, file = made(tmp_path, "runs.zarr"), tmp_path / "sweep.toml"
-    monkeypatch.setattr(driving, "PATIENCE", 0.0)
+    monkeypatch.setattr(driving, "PATIENCE_AT_START", 0.0)
     monkeypatch.setattr(driving, "_TICK", 0.01)
     gone = "deeplinear.store.executors.Processes"
     monkeypatch.setattr(f"{gone}.count", lambda workers: 0)

@@ -24,8 +24,9 @@ __all__ = ["Progress", "drive"]
 _WINDOW = 3
 #: How often a block is tried, and how often its worker may die.
 _ATTEMPTS, _DEATHS = 3, 10
-#: Seconds without any worker after which nobody is waited for.
-PATIENCE = 60.0
+#: Seconds without any worker after which nobody is waited for: where there were some, and where the
+#: first are still to come, from the queue of a cluster.
+PATIENCE, PATIENCE_AT_START = 50.0, 3600.0
 _TICK = 1.0
 
 
@@ -99,7 +100,7 @@ def drive(
     StoreError
         If the store cannot be used: nothing more is tried.
     NoWorkers
-        If there are none for a minute.
+        If all are gone for a minute, or the first do not come within an hour.
     KeyboardInterrupt
         On Ctrl-C; blocks that were begun are given up, and run again another time.
     """
@@ -131,7 +132,7 @@ class _Drive:
         self._start = time.monotonic()
         self._queue: deque[_Task] = deque()
         self._running: dict[Future[Worked], _Task] = {}
-        self._seen = self._start
+        self._seen, self._patience = self._start, PATIENCE_AT_START
         self.progress = Progress(store.blocks.count, 0)
 
     def run(self, order: int) -> Progress:
@@ -186,8 +187,8 @@ class _Drive:
         ready, _ = wait_for(self._running, timeout=_TICK, return_when=FIRST_COMPLETED)
         now = time.monotonic()
         if ready or self._workers.count() > 0:
-            self._seen = now
-        elif now - self._seen > PATIENCE:
+            self._seen, self._patience = now, PATIENCE
+        elif now - self._seen > self._patience:
             raise NoWorkers(
                 "all workers are gone; what is finished is in the store, and the same command goes "
                 "on with the rest."

@@ -18,6 +18,7 @@ from deeplinear.experiments.cli.endings import stop
 from deeplinear.options import STATUS
 from deeplinear.store.blocks import Index
 from deeplinear.store.errors import StoreError
+from deeplinear.store.levels import LevelPath, levels_of
 from deeplinear.store.opened_store import Store, opened, trouble
 from deeplinear.store.repair import verify as take_bad_marks
 
@@ -106,11 +107,14 @@ def _blocks(count: int) -> str:
 
 
 def _verify(store: Store) -> None:
-    bad = take_bad_marks(store)
-    if bad:
-        print(f"{_blocks(len(bad))} damaged, and no longer done: ", end="")
-        print(", ".join(map(str, bad)))
-    else:
+    sound = True
+    for one in (store, *levels_of(store)):
+        if bad := take_bad_marks(one):
+            of = f" of {one.path.group}" if isinstance(one.path, LevelPath) else ""
+            print(f"{_blocks(len(bad))}{of} damaged, and no longer done: ", end="")
+            print(", ".join(map(str, bad)))
+            sound = False
+    if sound:
         print("all that is done is sound")
 
 
