@@ -10,7 +10,9 @@ else:
 
 project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
 extras = project["optional-dependencies"]
-optional = (r for name in ("all", "store", "cluster", "mpi", "parquet", "test") for r in extras[name])
+optional = (
+    r for name in ("all", "store", "cluster", "mpi", "parquet", "test") for r in extras[name]
+)
 for requirement in (*project["dependencies"], *optional):
     if requirement.startswith(f"{project['name']}["):
         continue
