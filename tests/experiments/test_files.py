@@ -266,6 +266,7 @@ def test_a_write_that_fails_at_any_byte_leaves_the_old_file(dataset, tmp_path):
 # Children write two data files in turns under one name; each is killed, and what it left compared.
 KILLED = """
 import itertools, os, random, signal, sys, time
+sys.modules["pyarrow"] = None  # pandas loads it, and it starts a thread, which a fork leaves behind
 from pathlib import Path
 from deeplinear.experiments.results import netcdf
 from deeplinear._support.files import write_file

@@ -29,6 +29,9 @@ def peak():
 network = dl.Network((512,) * 50 + (1,))
 regression = dl.gaussian_regression(n=100, d=512, noise=1.0, seed=0)
 landscape = dl.Landscape(network, regression, threads=2)
+# xarray loads dask, where it is installed, for the first result.
+small = dl.Landscape(dl.Network((512, 1)), regression)
+dl.simulate(small, small.network.unflatten(np.ones(512)), dl.GradientDescent(1e-5), steps=1)
 before = peak()
 weights = dl.init.Residual(0.5).sample(network, 0)
 options = {"overwrite_weights": True, "threads": 2}
