@@ -43,7 +43,7 @@ def test_processes_and_dask_write_the_same_bytes(tmp_path, expected, monkeypatch
     assert digests(path) == expected
     path = made(tmp_path, "dask.zarr")
     monkeypatch.setenv("PYTHONPATH", ":".join(filter(None, sys.path)))
-    options = {"processes": True, "dashboard_address": None, "silence_logs": "CRITICAL"}
+    options = {"processes": True, "dashboard_address": ":0", "silence_logs": "CRITICAL"}
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, **options) as cluster:
         address = cluster.scheduler_address
         assert deeplinear("sweep", file, "--store", path, "--dask", address)[0] == 0
