@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from deeplinear import data, init
+import deeplinear.data as laws_of_data
+import deeplinear.init as laws_of_init
 from deeplinear._support.checks import describe, one_of
 from deeplinear.description import Sweep
 from deeplinear.dynamics import GradientDescent, GradientFlow
@@ -29,12 +30,16 @@ __all__ = ["canonical", "deciding", "differences", "digest_of", "sweep_of", "wor
 
 #: The classes of every part, by the word for each.
 KINDS: dict[str, dict[str, type]] = {
-    "data": {"gaussian": data.Gaussian, "spectral": data.Spectral, "file": data.File},
+    "data": {
+        "gaussian": laws_of_data.Gaussian,
+        "spectral": laws_of_data.Spectral,
+        "file": laws_of_data.File,
+    },
     "init": {
-        "gaussian": init.Gaussian,
-        "residual": init.Residual,
-        "identity": init.Identity,
-        "orthogonal": init.Orthogonal,
+        "gaussian": laws_of_init.Gaussian,
+        "residual": laws_of_init.Residual,
+        "identity": laws_of_init.Identity,
+        "orthogonal": laws_of_init.Orthogonal,
     },
     "dynamics": {"gradient descent": GradientDescent, "gradient flow": GradientFlow},
 }

@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -180,6 +182,31 @@ def test_the_list_has_every_module_of_the_package():
     listed = [layer.name for layer in layers(PAGE.read_text(encoding="utf-8"), "python")]
     assert len(listed) == len(set(listed))
     assert set(listed) == {name.split(".")[0] for name in modules()}
+
+
+FIRST = """
+import importlib, sys
+for name in sys.argv[1:]:
+    ours = [key for key in sys.modules if key.split(".")[0] == "deeplinear"]
+    for key in ours:
+        if "._c" not in key:  # what is compiled can be loaded once
+            del sys.modules[key]
+    importlib.import_module(name)
+"""
+
+
+def test_any_module_of_the_library_can_be_imported_first():
+    known = ("_core", "_cpu", "__init__", "experiments", "bench", "_support", "claims", "figures")
+    names = [
+        f"deeplinear.{name}"
+        for name in modules()
+        if name.split(".")[0] not in (*known, "presets", "report", "reproduce", "__main__")
+    ]
+    assert "deeplinear.wording" in names
+    assert "deeplinear.sweep_files" in names
+    line = [sys.executable, "-c", FIRST, *names]
+    found = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
 
 
 # ---- What these tests would find ---------------------------------------------------------------
