@@ -14,9 +14,8 @@ import os
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -25,12 +24,12 @@ from deeplinear._support.checks import (
     FloatArray,
     Names,
     Numbers,
+    check_fields,
     describe,
     non_negative,
     one_of,
     positive,
     positive_integer,
-    scalar_or_sequence,
     sequence_fields,
 )
 from deeplinear._support.files import user_path
@@ -82,15 +81,13 @@ class Gaussian(Data):
     seed: Counts = 0
 
     def __post_init__(self) -> None:
-        checks: dict[str, Callable[[str, object], Any]] = {
-            "n": positive_integer,
-            "d": positive_integer,
-            "noise": non_negative,
-            "seed": check_seed,
-        }
-        for name, check in checks.items():
-            value = scalar_or_sequence(name, getattr(self, name), check)
-            object.__setattr__(self, name, value)
+        check_fields(
+            self,
+            n=positive_integer,
+            d=positive_integer,
+            noise=non_negative,
+            seed=check_seed,
+        )
 
     def regression(self) -> Regression:  # noqa: D102  (inherited)
         require_single(self)
@@ -135,16 +132,14 @@ class Spectral(Data):
     seed: Counts = 0
 
     def __post_init__(self) -> None:
-        checks: dict[str, Callable[[str, object], Any]] = {
-            "n": positive_integer,
-            "d": positive_integer,
-            "condition": _condition,
-            "along": _end,
-            "seed": check_seed,
-        }
-        for name, check in checks.items():
-            value = scalar_or_sequence(name, getattr(self, name), check)
-            object.__setattr__(self, name, value)
+        check_fields(
+            self,
+            n=positive_integer,
+            d=positive_integer,
+            condition=_condition,
+            along=_end,
+            seed=check_seed,
+        )
         n, d = np.min(self.n), np.max(self.d)
         if np.min(self.d) < 2:
             least = np.min(self.d)

@@ -34,6 +34,11 @@ from deeplinear.seeds import check_seeds
 
 __all__ = ["Sweep"]
 
+_SHARED = (
+    *("steps", "time", "record", "every", "tolerance"),
+    *("dtype", "engine", "keep_state"),
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
@@ -111,7 +116,6 @@ class Sweep:
         object.__setattr__(self, "steps" if self.steps is not None else "time", horizon)
         if self.every is not None:
             object.__setattr__(self, "every", self.dynamics.check_every(self.every))
-            self._check_places()
         if self.record is None and not self._linear:
             object.__setattr__(self, "record", ("risk",))  # what all landscapes have
         for name in ("keep_weights", "keep_state"):
@@ -121,16 +125,6 @@ class Sweep:
             if not isinstance(values, range) and len(set(values)) < len(values):
                 field, twice = "seeds" if name == "seed" else name, first_again(values)
                 raise ValueError(f"{field} must be different values; got {twice!r} twice.")
-
-    def _check_places(self) -> None:
-        """Refuse records at steps of runs whose steps differ: they are at other times."""
-        fields = sequence_fields(self.dynamics)
-        if len(fields.get("step", ())) > 1 and "dopri5" not in np.atleast_1d(
-            getattr(self.dynamics, "method", "")
-        ):
-            raise ValueError(
-                "every must be None where the runs have different steps; got a number."
-            )
 
     @cached_property
     def axes(self) -> dict[str, Sequence[Any]]:
@@ -179,6 +173,11 @@ class Sweep:
         return prod(self.shape)
 
     @property
+    def arguments(self) -> dict[str, Any]:
+        """What `simulate` and the sweeps take by these names."""
+        return {name: getattr(self, name) for name in _SHARED}
+
+    @property
     def outer(self) -> tuple[str, ...]:
         """The dimensions of the landscapes."""
         return tuple(self.landscape.axes) if isinstance(self.landscape, Landscapes) else ()
@@ -204,23 +203,25 @@ class Sweep:
         return check_options(
             landscape,
             dynamics,
-            steps=self.steps,
-            time=self.time,
-            record=self.record,
-            every=self.every,
-            tolerance=self.tolerance,
-            dtype=self.dtype,
             threads=1,
-            engine=self.engine,
-            keep_state=self.keep_state,
+            **self.arguments,
         )
 
     def places(self) -> tuple[str, npt.NDArray[Any]]:
-        """Return "step" or "time", and the steps or times of the records."""
+        """Return "step" or "time", and the steps or times of the records.
+
+        Raises
+        ------
+        ValueError
+            If the runs have steps of several sizes, and records at steps.
+        """
         _, landscape = next(self.landscapes())
         options = self._options(landscape)
         first = {name: values[0] for name, values in self.axes.items()}
-        settings = RunSettings.of(_with_fields(self.dynamics, first))
+        # Of all sizes of a step, which alone decide of a method whether records are at one time
+        sizes = self.axes.get("step", (None,))
+        own = [_with_fields(self.dynamics, first | {"step": size}) for size in sizes]
+        settings = RunSettings.join([RunSettings.of(dynamics) for dynamics in own])
         plan = schedule(landscape.network, settings, options)
         return settings.kind.axis, plan.coordinate
 

@@ -6,7 +6,6 @@ A field also takes a sequence of values, which a sweep turns into a dimension.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
@@ -19,12 +18,12 @@ from deeplinear._support.checks import (
     Names,
     Numbers,
     Truths,
+    check_fields,
     describe,
     non_negative,
     one_of,
     positive,
     positive_integer,
-    scalar_or_sequence,
     single,
     truth,
 )
@@ -128,15 +127,13 @@ class GradientDescent(Dynamics):
     weight_decay: Numbers = 0.0
 
     def __post_init__(self) -> None:
-        checks: dict[str, Callable[[str, object], float]] = {
-            "learning_rate": positive,
-            "momentum": _below_one,
-            "nesterov": truth,
-            "weight_decay": non_negative,
-        }
-        for name, check in checks.items():
-            value = scalar_or_sequence(name, getattr(self, name), check)
-            object.__setattr__(self, name, value)
+        check_fields(
+            self,
+            learning_rate=positive,
+            momentum=_below_one,
+            nesterov=truth,
+            weight_decay=non_negative,
+        )
         if np.any(self.nesterov) and not np.all(self.momentum):
             raise ValueError(
                 "momentum must be above zero where nesterov is True; "
@@ -211,12 +208,14 @@ class GradientFlow(Dynamics):
     max_steps: Counts = 10_000_000
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "method", scalar_or_sequence("method", self.method, _method))
-        for name in ("step", "rtol", "atol"):
-            value = scalar_or_sequence(name, getattr(self, name), positive)
-            object.__setattr__(self, name, value)
-        steps = scalar_or_sequence("max_steps", self.max_steps, positive_integer)
-        object.__setattr__(self, "max_steps", steps)
+        check_fields(
+            self,
+            method=_method,
+            step=positive,
+            rtol=positive,
+            atol=positive,
+            max_steps=positive_integer,
+        )
 
     def numbers(self) -> tuple[str, dict[str, float]]:  # noqa: D102  (documented above)
         method = single("method", self.method)

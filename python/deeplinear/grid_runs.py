@@ -12,6 +12,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from deeplinear._support.memory import require_free
+from deeplinear._support.padding import padded
 from deeplinear._support.progress import Update, progress_bar
 from deeplinear.cells import Cells
 from deeplinear.data import Data
@@ -19,6 +20,7 @@ from deeplinear.description import Sweep
 from deeplinear.landscape import Landscape
 from deeplinear.landscape_runs import unstack
 from deeplinear.landscapes import Landscapes
+from deeplinear.records import NUMBERED
 from deeplinear.runs import run_cells
 from deeplinear.seeds import labels
 from deeplinear.simulation import Interrupted, add_accuracy
@@ -27,8 +29,6 @@ __all__ = ["run_in_memory"]
 
 #: Numbers of 8 bytes that a run has beside records and weights: how and where it ended.
 _BESIDE = 7
-#: Dimensions whose places have numbers, from 1.
-_NUMBERED = ("layer", "pair", "value", "eigenvalue")
 
 
 def run_in_memory(sweep: Sweep, threads: int | None, progress: bool | Update) -> xr.Dataset:
@@ -113,16 +113,9 @@ def _train(
         sweep.init,
         sweep.dynamics,
         cells,
-        steps=sweep.steps,
-        time=sweep.time,
-        record=sweep.record,
-        every=sweep.every,
-        tolerance=sweep.tolerance,
-        dtype=sweep.dtype,
         threads=threads,
-        engine=sweep.engine,
-        keep_state=sweep.keep_state,
         progress=progress,
+        **sweep.arguments,
     )
     return _kept(sweep, dataset)
 
@@ -213,17 +206,12 @@ def _padded(
     those = [part[name] for part in parts if name in part]
     dims = those[0].dims[1:]
     longest = tuple(max(one.sizes[dim] for one in those) for dim in dims)
-    values = []
-    for part in parts:
-        if name not in part:
-            values.append(np.full((part.sizes["run"], *longest), np.nan))
-            continue
-        own = part[name].values
-        if own.shape[1:] != longest:
-            whole = np.full((len(own), *longest), np.nan, own.dtype)
-            whole[tuple(map(slice, own.shape))] = own
-            own = whole
-        values.append(own)
+    values = [
+        padded(part[name].values, (part.sizes["run"], *longest))
+        if name in part
+        else np.full((part.sizes["run"], *longest), np.nan)
+        for part in parts
+    ]
     return dims, values, _common([one.attrs for one in those])
 
 
@@ -234,7 +222,7 @@ def _coordinates(
     found: list[Any] = []
     for name, first in parts[0].coords.items():
         those = [part[name] for part in parts]
-        if name in _NUMBERED:
+        if name in NUMBERED:
             continue
         if any(one.dims == ("run",) for one in those):
             values = [
@@ -253,7 +241,7 @@ def _whole(
 ) -> xr.Dataset:
     dataset = xr.Dataset(variables, coords, _common([part.attrs for part in parts]))
     add_accuracy(dataset, parts)
-    numbered = [name for name in _NUMBERED if name in dataset.dims]
+    numbered = [name for name in NUMBERED if name in dataset.dims]
     return dataset.assign_coords({n: np.arange(1, dataset.sizes[n] + 1) for n in numbered})
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from deeplinear._support.checks import (
     Counts,
     Names,
+    check_fields,
     one_of,
     positive_integer,
-    scalar_or_sequence,
     single,
 )
 from deeplinear._support.memory import require_free
@@ -70,18 +68,10 @@ class Networks:
     seed: Counts = 0
 
     def __post_init__(self) -> None:
-        checks: dict[str, Callable[[str, object], Any]] = {
-            "depth": positive_integer,
-            "width": positive_integer,
-            "kind": _kind,
-            "activation": _activation,
-            "seed": check_seed,
-        }
-        for name, check in checks.items():
-            value = getattr(self, name)
-            if name != "width" or value is not None:
-                checked = scalar_or_sequence(name, value, check)
-                object.__setattr__(self, name, checked)
+        check_fields(self, depth=positive_integer)
+        if self.width is not None:
+            check_fields(self, width=positive_integer)
+        check_fields(self, kind=_kind, activation=_activation, seed=check_seed)
         if self.width is not None and "residual" in np.atleast_1d(self.kind):
             raise ValueError(
                 "width must be None where kind is 'residual', whose layers are (d, d)."

@@ -22,7 +22,7 @@ from deeplinear._support.memory import require_memory
 from deeplinear.landscape import Landscape
 from deeplinear.network import Network
 
-__all__ = ["RECORDABLE", "TAKEN", "Observers", "Record", "Recording", "check_record"]
+__all__ = ["NUMBERED", "RECORDABLE", "TAKEN", "Observers", "Record", "Recording", "check_record"]
 
 _OBSERVABLES = _core.observables()
 
@@ -157,6 +157,8 @@ def check_record(landscape: Landscape, record: object) -> Recording:
     return Recording(tuple(found.values()), tuple(functions.values()))
 
 
+#: Axes whose places have numbers, from 1.
+NUMBERED = ("layer", "pair", "value", "eigenvalue")
 #: What results name beside records.
 TAKEN = {
     *("run", "step", "time", "layer", "pair", "input", "parameter", "value", "eigenvalue", "seed"),

@@ -18,7 +18,7 @@ from deeplinear.dynamics import Dynamics
 from deeplinear.landscape import Landscape
 from deeplinear.network import Network
 from deeplinear.options import STATUS_NAMES, Options, check_options
-from deeplinear.records import Observers, Recorded, lengths_of_axes
+from deeplinear.records import NUMBERED, Observers, Recorded, lengths_of_axes
 from deeplinear.run_settings import RunSettings
 from deeplinear.schedule import Origin, schedule
 
@@ -251,7 +251,6 @@ def run_ensemble(
     variables["last_step"] = (("run",), outcome.last_step, {"long_name": "steps taken"})
     used = {dim for dims, *_ in variables.values() for dim in dims}
     count = max((record.count for record in options.record.records), default=1)
-    numbered = ("layer", "pair", "value", "eigenvalue")
     dataset = xr.Dataset(
         variables,
         coords={
@@ -267,7 +266,7 @@ def run_ensemble(
             **{
                 name: np.arange(1, length + 1)
                 for name, length in lengths_of_axes(network, count).items()
-                if name in numbered and name in used
+                if name in NUMBERED and name in used
             },
         },
         attrs=_attributes(settings, options),

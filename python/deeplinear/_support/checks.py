@@ -321,6 +321,21 @@ def scalar_or_sequence(
     return check(name, value)
 
 
+def check_fields(settings: object, /, **checks: Callable[[str, object], Any]) -> None:
+    """Check fields of a frozen dataclass, which hold one value or a sequence, and keep them.
+
+    Parameters
+    ----------
+    settings : object
+        The dataclass.
+    **checks : callable
+        What `scalar_or_sequence` takes as `check`, by the name of the field.
+    """
+    for name, check in checks.items():
+        value = scalar_or_sequence(name, getattr(settings, name), check)
+        object.__setattr__(settings, name, value)
+
+
 @overload
 def single(name: str, value: Numbers) -> float: ...
 @overload

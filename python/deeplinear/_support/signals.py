@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-__all__ = ["Stop", "at_once", "uninterrupted"]
+__all__ = ["Stop", "at_once", "terminated_as_interrupted", "uninterrupted"]
 
 _Handler = Callable[[int, FrameType | None], object]
 
@@ -24,7 +24,9 @@ _listening: list[Stop] = []
 
 
 @contextmanager
-def _handled(handler_of: Callable[[object], _Handler]) -> Iterator[None]:
+def _handled(
+    handler_of: Callable[[object], _Handler], numbers: Sequence[signal.Signals] = _SIGNALS
+) -> Iterator[None]:
     """Handle the signals that are not ignored, in the main thread, while the block runs.
 
     The new handler is made from the one before.
@@ -32,9 +34,9 @@ def _handled(handler_of: Callable[[object], _Handler]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    before = {number: signal.getsignal(number) for number in numbers}
     # None is a handler that was not set from Python: it stays.
-    ours = [number for number in _SIGNALS if before[number] not in (signal.SIG_IGN, None)]
+    ours = [number for number in numbers if before[number] not in (signal.SIG_IGN, None)]
     try:
         for number in ours:
             signal.signal(number, handler_of(before[number]))
@@ -56,6 +58,20 @@ def at_once() -> Iterator[None]:
         os._exit(128 + number)
 
     with _handled(lambda before: leave):
+        yield
+
+
+@contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM stop the block as Ctrl-C does, where nobody else takes it."""
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    with _handled(lambda before: interrupt, (signal.SIGTERM,)):
         yield
 
 

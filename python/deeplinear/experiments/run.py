@@ -218,14 +218,9 @@ def _train(
         sweep.init,
         sweep.dynamics,
         runs=cells,
-        steps=sweep.steps,
-        time=sweep.time,
-        record=sweep.record,
-        every=sweep.every,
-        tolerance=sweep.tolerance,
-        dtype=sweep.dtype,
         threads=threads,
         progress=progress,
+        **sweep.arguments,
     )
 
 

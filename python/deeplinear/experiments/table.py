@@ -21,6 +21,7 @@ from deeplinear._support.checks import FloatArray
 from deeplinear.experiments.preset import Preset, Problem, Training
 from deeplinear.experiments.results.runs import arrived, excess_of_zero
 from deeplinear.experiments.training import SETTLED_FOR
+from deeplinear.records import NUMBERED
 from deeplinear.simulation import add_accuracy
 
 #: A run has reached a minimizer where its excess risk is at most this share of the zero map's, at
@@ -199,8 +200,6 @@ _COLUMNS = {
     "reached": "whether the excess risk at the end, and shortly before, is small",
 }
 _COORDINATES = tuple(_COLUMNS)[: list(_COLUMNS).index("status")]
-#: Dimensions whose places have numbers, from 1.
-_NUMBERED = ("layer", "pair", "value", "eigenvalue")
 
 
 def recorded(preset: Preset) -> dict[str, tuple[str, tuple[str, ...]]]:
@@ -352,5 +351,5 @@ def _coordinates(
         for dim, size in zip(np.atleast_1d(dims).tolist(), np.shape(values), strict=True)
     }
     coords["record"] = ["start", "end"] if ends else np.arange(sizes["record"])
-    coords |= {name: np.arange(1, sizes[name] + 1) for name in _NUMBERED if name in sizes}
+    coords |= {name: np.arange(1, sizes[name] + 1) for name in NUMBERED if name in sizes}
     return coords

@@ -50,8 +50,6 @@ class Workers(ABC):
 class Here(Workers):
     """The driver itself, with all processors: a task is done when it is handed over."""
 
-    threads = None
-
     def __init__(self, threads: int | None = None) -> None:
         self.threads = threads
 

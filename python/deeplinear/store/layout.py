@@ -17,7 +17,7 @@ from deeplinear._support.files import require
 from deeplinear.description import Sweep
 from deeplinear.landscape import Landscape
 from deeplinear.options import STATUS
-from deeplinear.records import Record, lengths_of_axes
+from deeplinear.records import NUMBERED, Record, lengths_of_axes
 from deeplinear.seeds import labels
 from deeplinear.store.blocks import Blocks, cut, runs_of_block
 from deeplinear.store.errors import StoreError
@@ -98,6 +98,7 @@ def make_folder(folder: Path, beside: Path, fill: Callable[[str], None]) -> None
 def _fill(where: Any, sweep: Sweep, words: Mapping[str, Any]) -> None:
     import zarr
 
+    axis, places = sweep.places()  # refuses before anything is made
     group = zarr.create_group(where)
     sizes, records = sweep.sizes, {}
     extents: dict[str, int] = {}
@@ -106,14 +107,13 @@ def _fill(where: Any, sweep: Sweep, words: Mapping[str, Any]) -> None:
         recording = sweep.recording(landscape)
         for record in recording.records:
             records[record.name] = record
-            for axis in record.axes:
-                length = lengths_of_axes(landscape.network, record.count)[axis]
-                extents[axis] = max(extents.get(axis, 0), length)
+            lengths = lengths_of_axes(landscape.network, record.count)
+            for dim in record.axes:
+                extents[dim] = max(extents.get(dim, 0), lengths[dim])
         extents["parameter"] = max(extents.get("parameter", 0), landscape.network.parameters)
         if largest is None or _work(landscape) > _work(largest):
             largest = landscape
     assert largest is not None
-    axis, places = sweep.places()
     extents[axis] = len(places)
     arrays = _arrays(sweep, records.values(), axis, extents)
     numbers = sum(
@@ -131,8 +131,7 @@ def _fill(where: Any, sweep: Sweep, words: Mapping[str, Any]) -> None:
     coordinates: dict[str, Any] = {name: labels(values) for name, values in sweep.axes.items()}
     coordinates[axis] = places
     used = {dim for dims, *_ in arrays.values() for dim in dims}
-    numbered = ("layer", "pair", "value", "eigenvalue")
-    coordinates |= {n: np.arange(1, extents[n] + 1) for n in numbered if n in used}
+    coordinates |= {n: np.arange(1, extents[n] + 1) for n in NUMBERED if n in used}
     for name, values in coordinates.items():
         add_values(group, name, (name,), values)
     add_errors(group, blocks)

@@ -160,16 +160,9 @@ class Level(Store):
             sweep.init,
             sweep.dynamics,
             runs=runs,
-            steps=sweep.steps,
-            time=sweep.time,
-            record=sweep.record,
-            every=sweep.every,
-            tolerance=sweep.tolerance,
-            dtype=sweep.dtype,
             threads=threads,
-            engine=sweep.engine,
-            keep_state=sweep.keep_state,
             progress=False,
+            **sweep.arguments,
         )
 
 

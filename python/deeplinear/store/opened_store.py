@@ -24,10 +24,12 @@ from deeplinear.store.blocks import Blocks, Index
 from deeplinear.store.errors import StoreError
 from deeplinear.wording import sweep_of
 
-__all__ = ["FAILED", "FORMAT", "Store", "location", "opened", "trouble"]
+__all__ = ["CODES", "FAILED", "FORMAT", "Store", "location", "opened", "trouble"]
 
 #: Changes when a store is laid out in another way.
 FORMAT = 1
+#: What ``status`` holds of a run that ended so.
+CODES = {name: code for code, name in enumerate(STATUS)}
 #: What ``status`` holds where a block failed, beside the core's numbers.
 FAILED = len(STATUS)
 
@@ -124,7 +126,7 @@ class Store:
         key = "c." + ".".join(map(str, index))
         if self.folder is not None:
             return (self.folder / "status" / key).exists()
-        return index in self.done()
+        return _is_there(self.group.store, f"{self.group.path}/status/{key}".strip("/"))
 
     def shape_of(self, index: Index) -> tuple[int, ...]:
         """Return how many runs a block has along each dimension."""
@@ -134,6 +136,12 @@ class Store:
         """Take the mark of a block away, so that it runs again."""
         with trouble(self.path):  # a chunk of nothing but its fill is deleted
             self.group["status"].blocks[index] = np.zeros(self.shape_of(index), np.int8)
+
+
+def _is_there(store: Any, key: str) -> bool:
+    from zarr.core.sync import sync
+
+    return bool(sync(store.exists(key)))
 
 
 def _list(store: Any, prefix: str) -> list[str]:

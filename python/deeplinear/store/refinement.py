@@ -23,7 +23,7 @@ from deeplinear.store.executors import Workers
 from deeplinear.store.halving import MOST_LEVELS, Axis, Halving, Position
 from deeplinear.store.layout import NUMERICS
 from deeplinear.store.levels import Level, Points, create_level, levels_of
-from deeplinear.store.opened_store import Store, opened
+from deeplinear.store.opened_store import CODES, Store, opened
 from deeplinear.store.run import open_dataset, seconds_of_budget, warn_of_failures, working
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ __all__ = ["open_tree", "run_refinement"]
 #: By how much the shares of the seeds at points of a cell differ, before it is halved.
 _DIFFER = 0.05
 _ENDINGS = tuple(name for name in STATUS if name != "unfinished")
-_CODES = {name: code for code, name in enumerate(STATUS)}
 #: What counts as an ending beside the status of that name: the risk left the range at the start.
 _ALSO = {"diverged": ("overflowed",)}
 _CONDITION = re.compile(r"\s*(\w+)\s*([<>])\s*([-+.\w]+)\s*")
@@ -54,7 +53,7 @@ class _Criterion:
     def of(cls, by: object, grid: Store) -> _Criterion:
         if not isinstance(by, str) or not (found := _CONDITION.fullmatch(by)):
             name = one_of("by", by, _ENDINGS)
-            return cls(name, tuple(_CODES[status] for status in (name, *_ALSO.get(name, ()))))
+            return cls(name, tuple(CODES[status] for status in (name, *_ALSO.get(name, ()))))
         recorded = [  # one number at every step
             name
             for name in grid.variables

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-import signal
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any
 
 import xarray as xr
 
 from deeplinear._support.checks import describe, positive
 from deeplinear._support.progress import Update, progress_bar
+from deeplinear._support.signals import terminated_as_interrupted
 from deeplinear.description import Sweep
 from deeplinear.store.drive import Progress, drive
 from deeplinear.store.executors import Workers, workers_of
@@ -64,7 +62,7 @@ def working(
     """Have workers and a bar, and SIGTERM stop as Ctrl-C does, while the block runs."""
     workers = workers_of(executor, threads)
     try:
-        with progress_bar(progress, text) as update, _terminated_as_interrupted():
+        with progress_bar(progress, text) as update, terminated_as_interrupted():
             yield workers, update
     except KeyboardInterrupt:  # not that of a block, whose runs are no result
         raise KeyboardInterrupt("stopped; the same call goes on with what is left") from None
@@ -87,21 +85,3 @@ def open_dataset(path: Any) -> xr.Dataset:
     """Open a store as a dataset, whose variables are read when they are asked for."""
     dataset: xr.Dataset = xr.open_zarr(path, chunks=None)
     return dataset
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """Let SIGTERM stop the block as Ctrl-C does, where nobody else takes it."""
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)

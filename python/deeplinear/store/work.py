@@ -13,14 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from deeplinear.options import STATUS
+from deeplinear._support.padding import padded
 from deeplinear.store.blocks import Index
 from deeplinear.store.levels import LevelPath, opened_at
-from deeplinear.store.opened_store import FAILED, Store, trouble
+from deeplinear.store.opened_store import CODES, FAILED, Store, trouble
 
 __all__ = ["Worked", "give_up", "work", "write"]
-
-_CODES = {name: code for code, name in enumerate(STATUS)}
 
 
 @dataclass(frozen=True)
@@ -109,24 +107,16 @@ def write(store: Store, index: Index, dataset: xr.Dataset) -> None:
             array = store.group[name].with_config({"write_empty_chunks": True})
             values = _codes(dataset) if name == "status" else dataset[name].values
             rest = array.shape[axes:]
-            array.blocks[(*index, *(0,) * len(rest))] = _padded(values, axes, rest)
+            own = padded(values, (*values.shape[:axes], *rest))
+            array.blocks[(*index, *(0,) * len(rest))] = own
         if index in store.listed("blocks/error"):
             store.group["blocks/error"].blocks[index] = np.full((1,) * axes, "", object)
 
 
 def _codes(dataset: xr.Dataset) -> npt.NDArray[np.int8]:
     names, inverse = np.unique(dataset["status"].values, return_inverse=True)
-    codes = np.array([_CODES[str(name)] for name in names], np.int8)
+    codes = np.array([CODES[str(name)] for name in names], np.int8)
     return codes[inverse].reshape(dataset["status"].shape)
-
-
-def _padded(values: npt.NDArray[Any], axes: int, rest: tuple[int, ...]) -> npt.NDArray[Any]:
-    """Put NaN after the last layer and the like of smaller networks."""
-    if values.shape[axes:] == rest:
-        return values
-    whole = np.full((*values.shape[:axes], *rest), np.nan)
-    whole[(slice(None),) * axes + tuple(map(slice, values.shape[axes:]))] = values
-    return whole
 
 
 def give_up(path: Any, index: Index, error: str) -> None:
