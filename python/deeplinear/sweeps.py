@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 import xarray as xr
 
+from deeplinear._support.checks import instance_of
 from deeplinear._support.progress import Update
 from deeplinear.description import Sweep
 from deeplinear.dynamics import Dynamics
@@ -150,7 +151,26 @@ def run_sweep(
     budget: float | str | None = None,
     progress: bool | Update = True,
 ) -> xr.Dataset:
-    """Run what is described; as `sweep`."""
+    """Run a sweep that is described.
+
+    Parameters
+    ----------
+    sweep : Sweep
+        The description, such as `read_sweep` returns it.
+    threads, store, executor, budget, progress
+        As of the function `sweep`.
+
+    Returns
+    -------
+    xarray.Dataset
+        As of the function `sweep`.
+
+    Raises
+    ------
+    TypeError, ValueError, MemoryError, Interrupted, StoreError, NoWorkers
+        As of the function `sweep`.
+    """
+    instance_of("sweep", sweep, Sweep)
     if store is not None:
         from deeplinear.store.run import run_in_store
 

@@ -154,6 +154,14 @@ def test_sweeps_that_cannot_be(fields, words):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("value", [3, None, {"data": {}}, FAMILY])
+@pytest.mark.parametrize("store", [None, "runs.zarr"])
+def test_what_runs_is_a_description(value, store, tmp_path):
+    with pytest.raises(TypeError, match="sweep must be of type Sweep; got"):
+        dl.run_sweep(value, store=store and tmp_path / store)
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_is_recorded_is_checked_on_a_landscape():
     sweep = described(record=("risk", "test_risk", "distance"))
     (_, first), *_ = sweep.landscapes()
