@@ -155,6 +155,7 @@ ENGINES = (
     Engine("ensemble", runs=37, threads=2),
     Engine("wide", runs=2, threads=1),
     Engine("wide", runs=1, threads=3),
+    Engine("emulated", runs=5, threads=2),
 )
 NAMES = tuple(dict.fromkeys(engine.name for engine in ENGINES))
 assert set(NAMES) == set(_core.engines())

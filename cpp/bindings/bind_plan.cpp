@@ -8,7 +8,7 @@
 #include "arrays.hpp"
 #include "bindings.hpp"
 #include "objects.hpp"
-#include "rules/table.hpp"
+#include "rules/choice.hpp"
 #include "run/plan.hpp"
 #include "tables.hpp"
 

@@ -56,10 +56,14 @@ void register_tables(py::module_& module) {
   module.def("rule_numbers", [] {
     std::set<std::string> names;
     for_each_rule([&](auto rule) {
-      for (const auto name : decltype(rule)::One::numbers) names.insert(std::string(name));
+      for (const auto name : decltype(rule)::One::settings) names.insert(name);
     });
     return names;
   });
+  module.def(
+      "preferred_engine", [](const Problem& problem) { return preferred_engine(problem).name; },
+      py::arg("problem"), "The engine that \"auto\" stands for.");
+  module.def("device_table_version", [] { return DeviceTable::current_version; });
   module.def("activations", &list_of<Activations>);
   module.def("losses", &list_of<Losses>);
   module.def("observables", &bind_observables);

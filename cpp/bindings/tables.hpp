@@ -5,8 +5,6 @@
 #include <array>
 #include <span>
 #include <string>
-#include <tuple>
-#include <utility>
 
 #include "arrays.hpp"
 #include "observe/observable.hpp"
@@ -18,9 +16,9 @@ namespace deeplinear::bindings {
 // The names of a list of types
 template <class List>
 constexpr auto names_of() {
-  return []<std::size_t... I>(std::index_sequence<I...>) {
-    return std::array<const char*, sizeof...(I)>{std::tuple_element_t<I, List>::name...};
-  }(std::make_index_sequence<std::tuple_size_v<List>>{});
+  return []<class... T>(TypeList<T...>) {
+    return std::array<const char*, sizeof...(T)>{T::name...};
+  }(List{});
 }
 
 // The place of a name in a list of types

@@ -121,7 +121,19 @@ def test_includes_in_the_core_say_the_folder():
 
 def test_the_list_has_every_folder_of_the_core():
     listed = {layer.name for layer in layers(PAGE.read_text(encoding="utf-8"), "cpp")}
-    core, beside = CPP / "core", {"bindings", "core", "limits", "loader", "normals", "tests"}
+    core, beside = (
+        CPP / "core",
+        {
+            "bindings",
+            "bindings_cuda",
+            "core",
+            "cuda",
+            "limits",
+            "loader",
+            "normals",
+            "tests",
+        },
+    )
     there = {f"core/{path.name}" for path in core.iterdir() if path.is_dir()}
     assert {name for name in listed if name.startswith("core/")} == there
     assert {path.name for path in CPP.iterdir() if path.is_dir()} <= beside

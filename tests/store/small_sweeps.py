@@ -27,8 +27,9 @@ def sweep(store=None, *, scales=SCALES, **options):
 
 
 def digests(store) -> dict[str, str]:
-    """The SHA-256 of every file of a store."""
+    """The SHA-256 of every file of a store, but for those that a killed process began to write."""
     files = sorted(file for file in Path(store).rglob("*") if file.is_file())
+    files = [file for file in files if file.suffix != ".partial"]
     return {
         str(file.relative_to(store)): hashlib.sha256(file.read_bytes()).hexdigest()
         for file in files

@@ -134,10 +134,10 @@ def test_a_budget_stops_in_any_level_and_the_next_call_goes_on(tmp_path, undistu
 def test_a_block_that_fails_ends_it_and_is_tried_again(family, undisturbed, monkeypatch):
     own = Level.train
 
-    def train(self, index, threads):
+    def train(self, index, machine):
         if (self.path.number, index) == (1, (0, 0)):
             raise ArithmeticError("planted")
-        return own(self, index, threads)
+        return own(self, index, machine)
 
     with monkeypatch.context() as patch:
         patch.setattr(Level, "train", train)

@@ -13,6 +13,7 @@ import pytest
 import xarray as xr
 
 import deeplinear as dl
+from deeplinear.machine import Machine
 from deeplinear.store.drive import drive
 from deeplinear.store.errors import StoreError
 from deeplinear.store.executors import Here, workers_of
@@ -254,10 +255,11 @@ def test_a_task_is_small_on_its_way(tmp_path):
 
 
 def test_who_works():
-    assert workers_of(None).threads is None
+    assert workers_of(None).machine.threads is None
     with ThreadPoolExecutor(3) as pool:
-        assert (workers_of(pool).count(), workers_of(pool).threads) == (3, 1)
-        assert workers_of(pool, threads=2).threads == 2
+        assert (workers_of(pool).count(), workers_of(pool).machine.threads) == (3, 1)
+        machine = Machine(2, "cuda")
+        assert workers_of(pool, machine).machine == machine
 
 
 def test_a_file_travels_with_the_store(tmp_path):

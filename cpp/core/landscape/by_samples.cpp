@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "pointwise/activation.hpp"
+#include "pointwise/activate.hpp"
 #include "pointwise/loss.hpp"
 
 namespace deeplinear {

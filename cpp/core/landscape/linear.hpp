@@ -8,7 +8,7 @@
 
 #include "model/problem.hpp"
 #include "model/weights.hpp"
-#include "risk/quadratic.hpp"
+#include "risk/evaluator.hpp"
 #include "simd/aligned_array.hpp"
 #include "wide/chain.hpp"
 

@@ -5,8 +5,6 @@
 // holds those of a unit together. Each sum is over the columns in their order.
 #pragma once
 
-#include <cstddef>
-
 #include "lanes/products.hpp"
 
 namespace deeplinear {
@@ -23,15 +21,16 @@ inline constexpr int most_rows_at_once = 3;
 
 namespace detail {
 
-// Calls body(R, first) for blocks of at most most_rows_at_once rows that cover 0 .. rows.
+// Calls body(Constant<R>, first) for blocks of at most most_rows_at_once rows that cover 0 .. rows.
 template <class Body>
-inline void for_each_row_block(int rows, Body body) {
+constexpr void for_each_row_block(int rows, Body body) {
   constexpr int R = most_rows_at_once;
   int first = 0;
-  for (; rows - first >= R; first += R) body(std::integral_constant<int, R>{}, first);
+  for (; rows - first >= R; first += R) body(Constant<R>{}, first);
   if (first < rows) {
     with_constant(rows - first, [&](auto rest) {
-      if constexpr (decltype(rest)::value < R) body(rest, first);
+      constexpr int left = decltype(rest)::value;
+      if constexpr (left < R) body(rest, first);
     });
   }
 }
@@ -40,9 +39,9 @@ inline void for_each_row_block(int rows, Body body) {
 
 // Calls take(i S + s, Y_is) for Y = M X with M (rows, cols), M_ij = W[i row_stride + j col_stride];
 // X (cols, S), Y (rows, S); the entries of X are packs, or numbers that all runs share.
-template <class P, class X, class Take>
-inline void block_product(int rows, int cols, const P* W, std::ptrdiff_t row_stride,
-                          std::ptrdiff_t col_stride, const X* x, Take take) {
+template <class P, class Weights, class X, class Take>
+constexpr void block_product(int rows, int cols, Weights W, Index row_stride, Index col_stride, X x,
+                             Take take) {
   constexpr int S = samples_at_once;
   detail::for_each_row_block(rows, [&](auto block, int first) {
     constexpr int R = decltype(block)::value;
@@ -50,8 +49,8 @@ inline void block_product(int rows, int cols, const P* W, std::ptrdiff_t row_str
     for (int r = 0; r < R; ++r) {
       for (int s = 0; s < S; ++s) sum[r][s] = zero<P>();
     }
-    const P* w = W + first * row_stride;
-    for (int j = 0; j < cols; ++j, w += col_stride) {
+    Weights w = W + first * row_stride;
+    for (int j = 0; j < cols; ++j, w = w + col_stride) {
       P part[S];
       for (int s = 0; s < S; ++s) part[s] = P(x[j * S + s]);
       for (int r = 0; r < R; ++r) {
@@ -65,8 +64,8 @@ inline void block_product(int rows, int cols, const P* W, std::ptrdiff_t row_str
 }
 
 // G += D X^T, D (rows, S), X (cols, S), G (rows, cols) row by row
-template <class P, class X>
-inline void add_outer_products(int rows, int cols, const P* D, const X* x, P* G) {
+template <class P, class Deltas, class X, class Gradient>
+constexpr void add_outer_products(int rows, int cols, Deltas D, X x, Gradient G) {
   constexpr int S = samples_at_once;
   detail::for_each_row_block(rows, [&](auto block, int first) {
     constexpr int R = decltype(block)::value;
@@ -74,14 +73,14 @@ inline void add_outer_products(int rows, int cols, const P* D, const X* x, P* G)
     for (int r = 0; r < R; ++r) {
       for (int s = 0; s < S; ++s) d[r][s] = D[(first + r) * S + s];
     }
-    P* g = G + std::ptrdiff_t(first) * cols;
+    const Gradient g = G + Index(first) * cols;
     for (int j = 0; j < cols; ++j) {
       P part[S];
       for (int s = 0; s < S; ++s) part[s] = P(x[j * S + s]);
       for (int r = 0; r < R; ++r) {
-        P sum = g[std::ptrdiff_t(r) * cols + j];
+        P sum = g[Index(r) * cols + j];
         for (int s = 0; s < S; ++s) sum = fma(d[r][s], part[s], sum);
-        g[std::ptrdiff_t(r) * cols + j] = sum;
+        g[Index(r) * cols + j] = sum;
       }
     }
   });

@@ -5,36 +5,56 @@
 //
 // Both also at the stage of a Runge-Kutta step, without forming its weights: W_k + sum_s c_s u^s_k
 // (v^s_{k-1})^T. u and v hold a vector of each width d_0 .. d_L, one after another
-// (Layout::vectors).
+// (Shape::vectors). W, u and v are places of numbers (simd/unroll.hpp).
 #pragma once
 
 #include "lanes/products.hpp"
-#include "model/dyads.hpp"
+#include "model/shape.hpp"
+#include "scheme/tableau.hpp"
 
 namespace deeplinear {
 
-static_assert(Layout::largest_square <= largest_narrow);
+static_assert(Shape::largest_square <= largest_narrow);
+
+// sum_s c_s u^s (v^s)^T of the vectors of some stages
+template <class P, class Numbers>
+struct StageDyads {
+  static constexpr int capacity = largest_narrow;  // as with_constant counts them
+  static_assert(Tableau::capacity <= capacity);
+  int count = 0;
+  P coefficient[capacity];
+  Numbers u[capacity];
+  Numbers v[capacity];
+
+  // Leaves what lies beyond count alone: a pull without dyads need not clear it.
+  constexpr StageDyads() {}
+
+  constexpr void add(P c, Numbers u_, Numbers v_) {
+    coefficient[count] = c;
+    u[count] = u_;
+    v[count++] = v_;
+  }
+};
 
 namespace detail {
 
 // pull through the layers of a square segment; the vector stays in registers from layer to layer.
-template <int D, class P>
-inline void pull_square(const Layout& net, Layout::Segment segment, const P* W, P* u,
-                        const Dyads<P>& dyads) {
+template <int D, class P, class Numbers>
+constexpr void pull_square(const Shape& net, Segment segment, Numbers W, Numbers u,
+                           const StageDyads<P, Numbers>& dyads) {
   P x[D], y[D];
-  const P* w = W + net.weights[segment.last];
-  Layout::Index at = net.vectors[segment.last];
+  Index w = net.weights[segment.last], at = net.vectors[segment.last];
   for (int j = 0; j < D; ++j) x[j] = u[at + j];
   for (int k = segment.last; k >= segment.first; --k, w -= D * D) {
     for (int j = 0; j < D; ++j) y[j] = zero<P>();
     for (int i = 0; i < D; ++i) {
-      for (int j = 0; j < D; ++j) y[j] = fma(w[i * D + j], x[i], y[j]);
+      for (int j = 0; j < D; ++j) y[j] = fma(W[w + i * D + j], x[i], y[j]);
     }
     for (int s = 0; s < dyads.count; ++s) {
       P c = zero<P>();
-      for (int i = 0; i < D; ++i) c = fma(dyads.u[s].data[at + i], x[i], c);
+      for (int i = 0; i < D; ++i) c = fma(dyads.u[s][at + i], x[i], c);
       c = c * dyads.coefficient[s];
-      for (int j = 0; j < D; ++j) y[j] = fma(c, dyads.v[s].data[at - D + j], y[j]);
+      for (int j = 0; j < D; ++j) y[j] = fma(c, dyads.v[s][at - D + j], y[j]);
     }
     at -= D;
     for (int j = 0; j < D; ++j) u[at + j] = x[j] = y[j];
@@ -42,23 +62,22 @@ inline void pull_square(const Layout& net, Layout::Segment segment, const P* W, 
 }
 
 // push through the layers of a square segment.
-template <int D, class P>
-inline void push_square(const Layout& net, Layout::Segment segment, const P* W, P* v,
-                        const Dyads<P>& dyads) {
+template <int D, class P, class Numbers>
+constexpr void push_square(const Shape& net, Segment segment, Numbers W, Numbers v,
+                           const StageDyads<P, Numbers>& dyads) {
   P x[D], y[D];
-  const P* w = W + net.weights[segment.first];
-  Layout::Index at = net.vectors[segment.first - 1];
+  Index w = net.weights[segment.first], at = net.vectors[segment.first - 1];
   for (int j = 0; j < D; ++j) x[j] = v[at + j];
   for (int k = segment.first; k <= segment.last; ++k, w += D * D) {
     for (int i = 0; i < D; ++i) {
       y[i] = zero<P>();
-      for (int j = 0; j < D; ++j) y[i] = fma(w[i * D + j], x[j], y[i]);
+      for (int j = 0; j < D; ++j) y[i] = fma(W[w + i * D + j], x[j], y[i]);
     }
     for (int s = 0; s < dyads.count; ++s) {
       P c = zero<P>();
-      for (int j = 0; j < D; ++j) c = fma(dyads.v[s].data[at + j], x[j], c);
+      for (int j = 0; j < D; ++j) c = fma(dyads.v[s][at + j], x[j], c);
       c = c * dyads.coefficient[s];
-      for (int i = 0; i < D; ++i) y[i] = fma(c, dyads.u[s].data[at + D + i], y[i]);
+      for (int i = 0; i < D; ++i) y[i] = fma(c, dyads.u[s][at + D + i], y[i]);
     }
     at += D;
     for (int i = 0; i < D; ++i) v[at + i] = x[i] = y[i];
@@ -66,21 +85,22 @@ inline void push_square(const Layout& net, Layout::Segment segment, const P* W, 
 }
 
 // push and a move of the weights by K_k = u_k v_{k-1}^T through the layers of a square segment.
-template <int D, class P, class Move>
-inline void move_square(const Layout& net, Layout::Segment segment, P* W, const P* u, P* v,
-                        Move move) {
+template <int D, class P, class Numbers, class Move>
+constexpr void move_square(const Shape& net, Segment segment, Numbers W, Numbers u, Numbers v,
+                           Move move) {
   P x[D], y[D];
-  P* w = W + net.weights[segment.first];
-  Layout::Index at = net.vectors[segment.first - 1];
+  Index w = net.weights[segment.first], at = net.vectors[segment.first - 1];
   for (int j = 0; j < D; ++j) x[j] = v[at + j];
   for (int k = segment.first; k <= segment.last; ++k, w += D * D) {
     at += D;
     for (int i = 0; i < D; ++i) {
-      const P factor = move.row(u[at + i]);
+      const auto factor = move.row(P(u[at + i]));
       y[i] = zero<P>();
       for (int j = 0; j < D; ++j) {
-        y[i] = fma(w[i * D + j], x[j], y[i]);
-        move(w[i * D + j], factor, x[j]);
+        const Index n = w + i * D + j;
+        const P old = W[n];
+        y[i] = fma(old, x[j], y[i]);
+        W[n] = move(n, old, factor, x[j]);
       }
     }
     for (int i = 0; i < D; ++i) v[at + i] = x[i] = y[i];
@@ -90,30 +110,31 @@ inline void move_square(const Layout& net, Layout::Segment segment, P* W, const 
 }  // namespace detail
 
 // u_{k-1} = (W_k + sum_s c_s u^s_k (v^s_{k-1})^T)^T u_k for k = L .. 1; u_L is given.
-template <class P>
-inline void pull(const Layout& net, const P* W, P* u, const Dyads<P>& dyads = {}) {
-  for (auto segment = net.segments.rbegin(); segment != net.segments.rend(); ++segment) {
-    const int k = segment->last, rows = net.rows(k), cols = net.cols(k);
-    if (segment->square) {
+template <class P, class Numbers>
+constexpr void pull(const Shape& net, Numbers W, Numbers u, const StageDyads<P, Numbers>& dyads) {
+  for (int place = net.segment_count - 1; place >= 0; --place) {
+    const Segment segment = net.segments[place];
+    const int k = segment.last, rows = net.rows(k), cols = net.cols(k);
+    if (segment.square) {
       with_constant(rows, [&](auto width) {
-        detail::pull_square<decltype(width)::value>(net, *segment, W, u, dyads);
+        detail::pull_square<decltype(width)::value>(net, segment, W, u, dyads);
       });
       continue;
     }
-    const P* from = u + net.vectors[k];
-    P* to = u + net.vectors[k - 1];
-    transposed_product(rows, cols, W + net.weights[k], from, to);
+    const Numbers from = u + net.vectors[k], to = u + net.vectors[k - 1];
+    transposed_product<P>(rows, cols, W + net.weights[k], from, to);
     for (int s = 0; s < dyads.count; ++s) {
-      const P c = dot(rows, dyads.u[s].data + net.vectors[k], from) * dyads.coefficient[s];
-      add_multiple(cols, c, dyads.v[s].data + net.vectors[k - 1], to);
+      const P c = dot<P>(rows, dyads.u[s] + net.vectors[k], from) * dyads.coefficient[s];
+      add_multiple(cols, c, dyads.v[s] + net.vectors[k - 1], to);
     }
   }
 }
 
 // v_k = (W_k + sum_s c_s u^s_k (v^s_{k-1})^T) v_{k-1} for k = 1 .. L; v_0 is given.
-template <class P>
-inline void push(const Layout& net, const P* W, P* v, const Dyads<P>& dyads = {}) {
-  for (const auto& segment : net.segments) {
+template <class P, class Numbers>
+constexpr void push(const Shape& net, Numbers W, Numbers v, const StageDyads<P, Numbers>& dyads) {
+  for (int place = 0; place < net.segment_count; ++place) {
+    const Segment segment = net.segments[place];
     const int k = segment.first, rows = net.rows(k), cols = net.cols(k);
     if (segment.square) {
       with_constant(rows, [&](auto width) {
@@ -121,64 +142,68 @@ inline void push(const Layout& net, const P* W, P* v, const Dyads<P>& dyads = {}
       });
       continue;
     }
-    const P* from = v + net.vectors[k - 1];
-    P* to = v + net.vectors[k];
-    product(rows, cols, W + net.weights[k], from, to);
+    const Numbers from = v + net.vectors[k - 1], to = v + net.vectors[k];
+    product<P>(rows, cols, W + net.weights[k], from, to);
     for (int s = 0; s < dyads.count; ++s) {
-      const P c = dot(cols, dyads.v[s].data + net.vectors[k - 1], from) * dyads.coefficient[s];
-      add_multiple(rows, c, dyads.u[s].data + net.vectors[k], to);
+      const P c = dot<P>(cols, dyads.v[s] + net.vectors[k - 1], from) * dyads.coefficient[s];
+      add_multiple(rows, c, dyads.u[s] + net.vectors[k], to);
     }
   }
 }
 
 // push, and a rule's move of the weights by K_k = u_k v_{k-1}^T as each layer is passed: two reads
 // and one write of W with the pull before.
-template <class P, class Move>
-inline void push_and_move(const Layout& net, P* W, const P* u, P* v, Move move) {
-  for (const auto& segment : net.segments) {
+template <class P, class Numbers, class Move>
+constexpr void push_and_move(const Shape& net, Numbers W, Numbers u, Numbers v, Move move) {
+  for (int place = 0; place < net.segment_count; ++place) {
+    const Segment segment = net.segments[place];
     const int k = segment.first;
     if (segment.square) {
       with_constant(net.rows(k), [&](auto width) {
-        detail::move_square<decltype(width)::value>(net, segment, W, u, v, move);
+        detail::move_square<decltype(width)::value, P>(net, segment, W, u, v, move);
       });
       continue;
     }
-    const auto pass_layer = [&](auto product) {
-      pass<decltype(product)::value>(net.rows(k), net.cols(k), W + net.weights[k],
-                                     v + net.vectors[k - 1], v + net.vectors[k], false, move,
-                                     u + net.vectors[k]);
+    const auto pass_layer = [&](auto with_product) {
+      pass<decltype(with_product)::value != 0, P>(net.rows(k), net.cols(k), W + net.weights[k],
+                                                  net.weights[k], v + net.vectors[k - 1],
+                                                  v + net.vectors[k], move, u + net.vectors[k]);
     };
     // v_L enters no gradient.
-    k < net.depth() ? pass_layer(std::true_type{}) : pass_layer(std::false_type{});
+    k < net.depth() ? pass_layer(Constant<1>{}) : pass_layer(Constant<0>{});
   }
 }
 
-// The rows of sum_s c_s u^s_k (v^s_{k-1})^T for S dyads
-template <int S, class P>
+// The rows of sum_s c_s u^s_k (v^s_{k-1})^T for S dyads; 0: for as many as there are
+template <int S, class P, class Numbers>
 class DyadRows {
  public:
-  DyadRows(const Layout& net, const Dyads<P>& dyads) : net_(net), dyads_(dyads) {}
+  constexpr DyadRows(const Shape& net, const StageDyads<P, Numbers>& dyads)
+      : net_(net), dyads_(dyads) {}
 
-  void enter(int k) {
-    for (int s = 0; s < S; ++s) {
-      u_[s] = dyads_.u[s].data + net_.vectors[k];
-      v_[s] = dyads_.v[s].data + net_.vectors[k - 1];
+  constexpr void enter(int k) {
+    for (int s = 0; s < count(); ++s) {
+      u_[s] = dyads_.u[s] + net_.vectors[k];
+      v_[s] = dyads_.v[s] + net_.vectors[k - 1];
     }
   }
-  void move_to(int i) {
-    for (int s = 0; s < S; ++s) factor_[s] = dyads_.coefficient[s] * u_[s][i];
+  constexpr void move_to(int i) {
+    for (int s = 0; s < count(); ++s) factor_[s] = dyads_.coefficient[s] * u_[s][i];
   }
-  P operator[](int j) const {
+  constexpr P operator[](int j) const {
     P sum = factor_[0] * v_[0][j];
-    for (int s = 1; s < S; ++s) sum = fma(factor_[s], v_[s][j], sum);
+    for (int s = 1; s < count(); ++s) sum = fma(factor_[s], v_[s][j], sum);
     return sum;
   }
 
  private:
-  const Layout& net_;
-  const Dyads<P>& dyads_;
-  const P *u_[S], *v_[S];
-  P factor_[S];
+  static constexpr int most = S > 0 ? S : StageDyads<P, Numbers>::capacity;
+  constexpr int count() const { return S > 0 ? S : dyads_.count; }
+
+  const Shape& net_;
+  const StageDyads<P, Numbers>& dyads_;
+  Numbers u_[most], v_[most];
+  P factor_[most];
 };
 
 }  // namespace deeplinear

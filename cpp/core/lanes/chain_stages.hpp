@@ -6,145 +6,171 @@
 #pragma once
 
 #include "lanes/chain.hpp"
-#include "model/out_of_range.hpp"
-#include "model/problem.hpp"
 #include "risk/quadratic.hpp"
 #include "rules/descent.hpp"
 #include "scheme/steps.hpp"
-#include "simd/aligned_array.hpp"
-#include "threads/team.hpp"
 
 namespace deeplinear {
 
-template <class P_, Rule R = Descent<P_>>
+// A problem as steps read it, in arrays that others own
+template <class Scalar>
+struct ChainProblem {
+  using Real = Scalar;
+  Shape net;
+  QuadraticView<Scalar> risk;
+  const Scalar* readout;  // p (d_L,)
+};
+
+// Of the runs of a pack; all their numbers but the weights lie at `memory`. Those that their rule
+// keeps, (arrays, P), come first, then those that a step leaves to the next, if its last stage is
+// the first of that.
+//
+// `Scarce` memory, of a device, has no room for v beside u where there is one stage: v_k is written
+// where u_k has been read. Nor has its compiler time for loops unrolled for every number of dyads.
+template <class P_, Rule R = Descent<P_>, class Numbers_ = P_*, bool Scarce = false>
 class ChainStages {
  public:
   using P = P_;
   using Scalar = typename P::Scalar;
-  static constexpr int rule_arrays = R::arrays;
+  using RuleOf = R;
+  using Numbers = Numbers_;
+  using Data = ChainProblem<Scalar>;
   static constexpr bool by_samples = false;
   static constexpr bool in_place = false;
-  static_assert(Tableau::capacity <= Dyads<P>::capacity);
+  static constexpr int rule_arrays = R::arrays;
 
-  ChainStages(const Problem& problem, const Tableau& tableau, Team&)
+  // How many numbers of a run lie at `memory`
+  static constexpr Index numbers(const Data& problem, const Tableau& tableau) {
+    return R::arrays * problem.net.parameters + vectors(problem.net, tableau) +
+           problem.risk.numbers();
+  }
+  // How many a step leaves to the next
+  static constexpr Index carried(const Data& problem) { return 2 * problem.net.coordinates; }
+
+  constexpr ChainStages(const Data& problem, const Tableau& tableau, Numbers memory)
       : net_(problem.net),
+        readout_(problem.readout),
         tableau_(tableau),
-        risk_(problem.risk),
-        rule_(problem.net),
-        storage_(2 * tableau.stages * net_.coordinates, zero<P>()) {
-    for (int s = 0; s < tableau.stages; ++s) {
-      set_readout(problem, u(s) + net_.vectors[net_.depth()]);
-    }
+        kept_(memory),
+        vectors_(memory + R::arrays * net_.parameters),
+        risk_(problem.risk, vectors_ + vectors(net_, tableau)) {
+    for (int s = 0; s < tableau.stages; ++s) set_readout(s);
   }
 
-  const Tableau& tableau() const { return tableau_; }
+  constexpr const Tableau& tableau() const { return tableau_; }
+  constexpr R& rule() { return rule_; }
+  constexpr Numbers kept() const { return kept_; }
 
-  P start(const P* W) { return pull_stage(W, 0); }
-
-  // The lane takes a run, which is one that goes on where there is a state.
-  void begin(P*, int lane, const RuleSettings& settings, double, std::int64_t,
-             const Scalar* state) {
-    rule_.start(lane, settings, state);
-  }
-  // What a run keeps beside its weights, whatever the number of its steps
-  static Layout::Index state_size(const Layout& net, const Tableau&, std::int64_t) {
-    return R::arrays * net.parameters;
-  }
-  void store_state(const P*, int lane, Scalar* state) const { rule_.store(lane, state); }
-
-  void descend(P* W, P h) {
-    [[maybe_unused]] const typename R::Guard guard;
-    push_and_move(net_, W, u(0), v(0), rule_.step(W, h));
+  constexpr P start(Numbers W) {
+    if (over_u(tableau_)) set_readout(0);
+    return pull_stage(W, 0, {});
   }
 
-  P evaluate(const P* W, int s, P h) {
-    const Dyads<P> dyads = dyads_of(tableau_.a[s], h);
+  constexpr void descend(Numbers W, P h) {
+    using Step = decltype(rule_.step(h));
+    push_and_move<P>(net_, W, u(0), v(0), Move<Step, Numbers>{rule_.step(h), kept_});
+  }
+
+  constexpr P evaluate(Numbers W, int s, P h) {
+    const Dyads dyads = dyads_of(tableau_.a[s], h);
     const P excess = s > 0 ? pull_stage(W, s, dyads) : zero<P>();
     push(net_, W, v(s), dyads);
     return excess;
   }
 
-  P evaluate_at(const P* W, int s) {
-    const P excess = pull_stage(W, s);
-    push(net_, W, v(s));
+  constexpr P evaluate_at(Numbers W, int s) {
+    const P excess = pull_stage(W, s, {});
+    push(net_, W, v(s), Dyads{});
     return excess;
   }
 
-  void advance(P* W, P h, Mask<P> mask) {
+  constexpr void advance(Numbers W, P h, Mask<P> mask) {
     with_rows(tableau_.b, h, [&](auto&& rows) { add_rows(net_, W, rows, mask); });
   }
 
   template <class Coefficients>
-  P squared_error(const P* W, const Coefficients& e, P h, P rtol, P atol) {
+  constexpr P squared_error(Numbers W, const Coefficients& e, P h, P rtol, P atol) {
     P error = zero<P>();
     with_rows(e, h,
               [&](auto&& rows) { error = deeplinear::squared_error(net_, W, rows, rtol, atol); });
     return error;
   }
 
-  // w += sum_s c_s K_s of lane i, in float64
+  constexpr void take_over(int s, Mask<P> mask) {
+    const Numbers to = u(0), from = u(s);
+    for (Index i = 0; i < 2 * net_.coordinates; ++i) to[i] = select(mask, from[i], to[i]);
+  }
+
+  // w += sum_s c_s K_s of a lane, in float64
   template <class Coefficients>
-  void add_to_lane(int i, const Coefficients& c, double* w) {
-    Dyads<P, double> D;
-    for (int s = 0; s < tableau_.stages; ++s) D.add(c[s], u(s), v(s));
-    D.add_to(net_, w, [i](const P& x) { return double(x.lane(i)); });
-  }
-
-  RangeFailure range_failure(const P* W, int i, bool risk_is_finite) {
-    const P* first = u(0);
-    return deeplinear::range_failure<Scalar>(
-        net_, risk_is_finite, [=](Layout::Index n) { return double(W[n].lane(i)); },
-        [=, this](int k, int j) { return double(first[net_.vectors[k] + j].lane(i)); });
-  }
-
-  // |w - w*|^2 and the two parts of the test risk at the last stage
-  P squared_distance() const { return risk_.squared_distance(); }
-  double test_offset() const { return risk_.test_offset(); }
-  P test_excess() { return risk_.test_excess(); }
-
-  void take_over(int s, Mask<P> mask) {
-    P *to = u(0), *from = u(s);
-    for (Layout::Index i = 0; i < 2 * net_.coordinates; ++i) {
-      to[i] = select(mask, from[i], to[i]);
+  constexpr void add_to_lane(int lane, const Coefficients& c, double* w) {
+    for (int k = 1; k <= net_.depth(); ++k) {
+      for (int s = 0; s < tableau_.stages; ++s) {
+        double* entry = w + net_.weights[k];
+        for (int i = 0; i < net_.rows(k); ++i) {
+          const double factor = c[s] * double(P(u(s)[net_.vectors[k] + i]).lane(lane));
+          for (int j = 0; j < net_.cols(k); ++j, ++entry) {
+            *entry = *entry + factor * double(P(v(s)[net_.vectors[k - 1] + j]).lane(lane));
+          }
+        }
+      }
     }
   }
 
+  // |w - w*|^2 and the test risk, less what is the same for every w, at the last stage
+  constexpr P squared_distance() const { return risk_.squared_distance(); }
+  constexpr P test_excess() { return risk_.test_excess(); }
+
+  constexpr Numbers u(int s) const { return vectors_ + 2 * s * net_.coordinates; }
+  constexpr Numbers v(int s) const { return over_u(tableau_) ? u(s) : u(s) + net_.coordinates; }
+
  private:
-  // Calls body with the rows of -h sum_s c_s K_s.
-  template <class Coefficients, class Body>
-  void with_rows(const Coefficients& c, P h, Body body) {
-    const Dyads<P> dyads = dyads_of(c, h);
-    with_constant(dyads.count,
-                  [&](auto count) { body(DyadRows<decltype(count)::value, P>(net_, dyads)); });
+  static constexpr bool over_u(const Tableau& tableau) { return Scarce && tableau.stages == 1; }
+  static constexpr Index vectors(const Shape& net, const Tableau& tableau) {
+    return over_u(tableau) ? net.coordinates : 2 * tableau.stages * net.coordinates;
   }
 
-  P* u(int s) { return storage_.data() + 2 * s * net_.coordinates; }
-  P* v(int s) { return u(s) + net_.coordinates; }
+  using Dyads = StageDyads<P, Numbers>;
+
+  // u^s_L = p
+  constexpr void set_readout(int s) {
+    const int last = net_.depth();
+    const Numbers top = u(s) + net_.vectors[last];
+    for (int i = 0; i < net_.rows(last); ++i) top[i] = P(readout_[i]);
+  }
+
+  // Calls body with the rows of -h sum_s c_s K_s.
+  template <class Coefficients, class Body>
+  constexpr void with_rows(const Coefficients& c, P h, Body body) {
+    const Dyads dyads = dyads_of(c, h);
+    if constexpr (Scarce) return body(DyadRows<0, P, Numbers>(net_, dyads));
+    with_constant(dyads.count, [&](auto count) {
+      body(DyadRows<decltype(count)::value, P, Numbers>(net_, dyads));
+    });
+  }
 
   // u^s and v^s_0 at the weights W plus dyads; returns the excess risk there.
-  P pull_stage(const P* W, int s, const Dyads<P>& dyads = {}) {
+  constexpr P pull_stage(Numbers W, int s, const Dyads& dyads) {
     pull(net_, W, u(s), dyads);
     return risk_.gradient(u(s), v(s));
   }
 
   // -h sum_s c[s] u^s (v^s)^T
   template <class Coefficients>
-  Dyads<P> dyads_of(const Coefficients& c, P h) {
-    Dyads<P> dyads;
+  constexpr Dyads dyads_of(const Coefficients& c, P h) {
+    Dyads dyads;
     for (int s = 0; s < tableau_.stages; ++s) {
       if (c[s] != 0) dyads.add(P(Scalar(-c[s])) * h, u(s), v(s));
     }
     return dyads;
   }
 
-  const Layout& net_;
+  const Shape& net_;
+  const Scalar* readout_;
   const Tableau& tableau_;
-  RiskEvaluator<P> risk_;
+  Numbers kept_, vectors_;
+  QuadraticRisk<P, Numbers> risk_;
   R rule_;
-  AlignedVector<P> storage_;
 };
-
-static_assert(Stages<ChainStages<Pack<double, 1>>>);
-static_assert(RuledStages<ChainStages<Pack<double, 1>>>);
 
 }  // namespace deeplinear

@@ -3,13 +3,10 @@
 // A narrow layer is passed row by row, its columns unrolled. A wider one is passed rows_at_once
 // rows at a time, each from left to right: as many streams of consecutive memory, as many
 // independent sums, and the vector along the columns is read once for all of them. Either way the
-// terms of a sum are added in their order.
+// terms of a sum are added in their order. W, x and y are places of numbers (simd/unroll.hpp).
 #pragma once
 
-#include <cstddef>
-#include <type_traits>
-
-#include "simd/pack.hpp"
+#include "simd/lane.hpp"
 #include "simd/unroll.hpp"
 
 namespace deeplinear {
@@ -18,39 +15,40 @@ namespace deeplinear {
 template <class P>
 inline constexpr int rows_at_once = sizeof(P) < 64 ? 4 : 2;
 
-// Calls body(R, first) for blocks of R rows (a compile-time constant) that cover 0 .. rows.
+// Calls body(Constant<R>, first) for blocks of R rows that cover 0 .. rows.
 template <class P, class Body>
-inline void for_each_block(int rows, Body body) {
+constexpr void for_each_block(int rows, Body body) {
   constexpr int R = rows_at_once<P>;
   int first = 0;
-  for (; rows - first >= R; first += R) body(std::integral_constant<int, R>{}, first);
+  for (; rows - first >= R; first += R) body(Constant<R>{}, first);
   if (first < rows) with_constant(rows - first, [&](auto rest) { body(rest, first); });
 }
 
 // y = W^T x (add: y += W^T x), x (rows,), y (cols,)
-template <class P>
-inline void transposed_product(int rows, int cols, const P* W, const P* x, P* y, bool add = false) {
+template <class P, class Weights, class X, class Y>
+constexpr void transposed_product(int rows, int cols, Weights W, X x, Y y, bool add = false) {
   if (cols <= largest_narrow) {
     return with_constant(cols, [&](auto columns) {
       constexpr int C = decltype(columns)::value;
       P sum[C];
-      for (int j = 0; j < C; ++j) sum[j] = add ? y[j] : zero<P>();
-      const P* row = W;
-      for (int i = 0; i < rows; ++i, row += C) {
-        for (int j = 0; j < C; ++j) sum[j] = fma(row[j], x[i], sum[j]);
+      for (int j = 0; j < C; ++j) sum[j] = add ? P(y[j]) : zero<P>();
+      auto row = W;
+      for (int i = 0; i < rows; ++i, row = row + C) {
+        const P factor = x[i];
+        for (int j = 0; j < C; ++j) sum[j] = fma(row[j], factor, sum[j]);
       }
       for (int j = 0; j < C; ++j) y[j] = sum[j];
     });
   }
   for_each_block<P>(rows, [&](auto block, int first) {
     constexpr int R = decltype(block)::value;
-    const P* w = W + std::ptrdiff_t(first) * cols;
+    const auto w = W + Index(first) * cols;
     const bool onto = first > 0 || add;
     P factor[R];  // a write to y could change x, for all that the compiler knows
     for (int r = 0; r < R; ++r) factor[r] = x[first + r];
     for (int j = 0; j < cols; ++j) {
-      P sum = onto ? y[j] : zero<P>();
-      for (int r = 0; r < R; ++r) sum = fma(w[std::ptrdiff_t(r) * cols + j], factor[r], sum);
+      P sum = onto ? P(y[j]) : zero<P>();
+      for (int r = 0; r < R; ++r) sum = fma(w[Index(r) * cols + j], factor[r], sum);
       y[j] = sum;
     }
   });
@@ -59,49 +57,59 @@ inline void transposed_product(int rows, int cols, const P* W, const P* x, P* y,
 // A pass that moves no weight
 struct NoMove {};
 
-// With Product, y = W x (add: y += W x); and unless Move is NoMove, the same pass moves the weights
-// by a gradient u x^T, see rules/rule.hpp; x (cols,), y and u (rows,)
-template <bool Product, class Move, class Number, class P>
-inline void pass(int rows, int cols, Number* W, const P* x, P* y, bool add, Move move,
-                 const P* u = nullptr) {
-  constexpr bool moves = !std::is_same_v<Move, NoMove>;
+template <class Move>
+inline constexpr bool moves = true;
+template <>
+inline constexpr bool moves<NoMove> = false;
+
+// With Product, y = W x; and unless Move is NoMove, the same pass moves the weights by a gradient
+// u x^T, see rules/rule.hpp; x (cols,), y and u (rows,); W begins at the weight `start`.
+template <bool Product, class P, class Weights, class X, class Y, class Move, class U>
+constexpr void pass(int rows, int cols, Weights W, Index start, X x, Y y, Move move, U u) {
   const auto factor_of = [&]([[maybe_unused]] int i) {
-    if constexpr (moves) {
-      return move.row(u[i]);
+    if constexpr (moves<Move>) {
+      return move.row(P(u[i]));
     } else {
       return NoMove{};
     }
   };
-  const auto entry = [&move](Number& w, const P& xj, [[maybe_unused]] const auto& factor, P& sum) {
+  const auto entry = [&](auto at, [[maybe_unused]] Index n, const P& xj,
+                         [[maybe_unused]] const auto& factor, [[maybe_unused]] P& sum) {
+    const P w = at[0];
     if constexpr (Product) sum = fma(w, xj, sum);
-    if constexpr (moves) move(w, factor, xj);
+    if constexpr (moves<Move>) at[0] = move(n, w, factor, xj);
   };
   if (cols <= largest_narrow) {
     return with_constant(cols, [&](auto columns) {
       constexpr int C = decltype(columns)::value;
       P part[C];
       for (int j = 0; j < C; ++j) part[j] = x[j];
-      auto* row = W;
-      for (int i = 0; i < rows; ++i, row += C) {
-        P sum = add ? y[i] : zero<P>();
+      auto row = W;
+      Index n = start;
+      for (int i = 0; i < rows; ++i, row = row + C, n += C) {
+        P sum = zero<P>();
         const auto factor = factor_of(i);
-        for (int j = 0; j < C; ++j) entry(row[j], part[j], factor, sum);
+        for (int j = 0; j < C; ++j) entry(row + j, n + j, part[j], factor, sum);
         if constexpr (Product) y[i] = sum;
       }
     });
   }
   for_each_block<P>(rows, [&](auto block, int first) {
     constexpr int R = decltype(block)::value;
-    auto* w = W + std::ptrdiff_t(first) * cols;
+    const Index offset = Index(first) * cols;
+    const auto w = W + offset;
     P sum[R];
     decltype(factor_of(0)) factor[R];
     for (int r = 0; r < R; ++r) {
-      sum[r] = add ? y[first + r] : zero<P>();
+      sum[r] = zero<P>();
       factor[r] = factor_of(first + r);
     }
     for (int j = 0; j < cols; ++j) {
       const P xj = x[j];
-      for (int r = 0; r < R; ++r) entry(w[std::ptrdiff_t(r) * cols + j], xj, factor[r], sum[r]);
+      for (int r = 0; r < R; ++r) {
+        const Index n = Index(r) * cols + j;
+        entry(w + n, start + offset + n, xj, factor[r], sum[r]);
+      }
     }
     if constexpr (Product) {
       for (int r = 0; r < R; ++r) y[first + r] = sum[r];
@@ -109,9 +117,10 @@ inline void pass(int rows, int cols, Number* W, const P* x, P* y, bool add, Move
   });
 }
 
-template <class P>
-inline void product(int rows, int cols, const P* W, const P* x, P* y, bool add = false) {
-  pass<true>(rows, cols, W, x, y, add, NoMove{});
+// y = W x
+template <class P, class Weights, class X, class Y>
+constexpr void product(int rows, int cols, Weights W, X x, Y y) {
+  pass<true, P>(rows, cols, W, 0, x, y, NoMove{}, x);
 }
 
 }  // namespace deeplinear

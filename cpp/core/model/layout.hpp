@@ -1,29 +1,23 @@
 // Layout: where the weights of each layer, and the vectors of each width, lie in their arrays.
 #pragma once
 
-#include <cstddef>
 #include <vector>
+
+#include "model/shape.hpp"
 
 namespace deeplinear {
 
+// The members are those of Shape.
 struct Layout {
-  using Index = std::ptrdiff_t;
+  using Index = deeplinear::Index;
+  using Segment = deeplinear::Segment;
 
-  // A maximal range of equal square layers [first, last] of width at most largest_square, or a
-  // single other layer.
-  struct Segment {
-    int first;
-    int last;
-    bool square;
-  };
-  static constexpr int largest_square = 8;  // products of equal small layers are unrolled
-
-  std::vector<int> widths;        // d_0 .. d_L
-  std::vector<Index> weights;     // offset of W_k (row by row), k = 1 .. L; weights[0] is unused
-  std::vector<Index> vectors;     // offset of a vector of width d_k, k = 0 .. L
-  std::vector<Segment> segments;  // first layer to last
-  Index parameters = 0;           // P = sum_k d_k d_{k-1}
-  Index coordinates = 0;          // sum of all widths
+  std::vector<int> widths;
+  std::vector<Index> weights;
+  std::vector<Index> vectors;
+  std::vector<Segment> segments;
+  Index parameters = 0;
+  Index coordinates = 0;
 
   explicit Layout(std::vector<int> widths_) : widths(std::move(widths_)) {
     weights.push_back(0);
@@ -33,7 +27,7 @@ struct Layout {
       if (k == 0) continue;
       weights.push_back(parameters);
       parameters += Index(rows(k)) * cols(k);
-      const bool square = rows(k) == cols(k) && rows(k) <= largest_square;
+      const bool square = rows(k) == cols(k) && rows(k) <= Shape::largest_square;
       if (square && k > 1 && segments.back().square && rows(k) == rows(k - 1)) {
         segments.back().last = k;
       } else {
@@ -45,6 +39,12 @@ struct Layout {
   int depth() const { return int(widths.size()) - 1; }
   int rows(int k) const { return widths[k]; }
   int cols(int k) const { return widths[k - 1]; }
+
+  // As long as the layout lives
+  operator Shape() const {
+    return {depth(),        int(segments.size()), widths.data(), weights.data(),
+            vectors.data(), segments.data(),      parameters,    coordinates};
+  }
 };
 
 }  // namespace deeplinear

@@ -4,6 +4,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "model/functions.hpp"
 #include "model/layout.hpp"
 
 namespace deeplinear {
@@ -58,12 +59,6 @@ struct Risk {
     return sum;
   }
 };
-
-// The function between the layers, by its place in the table of pointwise/activation.hpp
-enum class Activation { identity = 0 };
-
-// The loss of an output, by its place in the table of pointwise/loss.hpp
-enum class LossFunction { squared = 0 };
 
 // The risk as a mean over the samples, for networks that are no linear map:
 //

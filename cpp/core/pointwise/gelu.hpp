@@ -9,7 +9,7 @@ struct Gelu {
   static constexpr const char* name = "gelu";
 
   template <bool Curvature, class P, class Take>
-  static void apply(const P& z, Take take) {
+  static constexpr void apply(const P& z, Take take) {
     using Scalar = typename P::Scalar;
     const P one(Scalar(1)), none = zero<P>();
     // s = z g(t), g(t) = 1 / (1 + exp(-t)) = (1 + tanh(t / 2)) / 2, t = 2 sqrt(2 / pi) (z +

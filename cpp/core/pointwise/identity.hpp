@@ -1,7 +1,7 @@
 // s(z) = z: the network is linear.
 #pragma once
 
-#include "simd/pack.hpp"
+#include "simd/lane.hpp"
 
 namespace deeplinear {
 
@@ -9,7 +9,7 @@ struct Identity {
   static constexpr const char* name = "identity";
 
   template <bool Curvature, class P, class Take>
-  static void apply(const P& z, Take take) {
+  static constexpr void apply(const P& z, Take take) {
     using Scalar = typename P::Scalar;
     take(z, P(Scalar(1)), zero<P>());
   }

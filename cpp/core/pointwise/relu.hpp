@@ -1,7 +1,7 @@
 // s(z) = max(z, 0)
 #pragma once
 
-#include "simd/pack.hpp"
+#include "simd/lane.hpp"
 
 namespace deeplinear {
 
@@ -9,7 +9,7 @@ struct Relu {
   static constexpr const char* name = "relu";
 
   template <bool Curvature, class P, class Take>
-  static void apply(const P& z, Take take) {
+  static constexpr void apply(const P& z, Take take) {
     using Scalar = typename P::Scalar;
     const P one(Scalar(1)), none = zero<P>();
     const Mask<P> active = none < z;             // the slope at 0 is 0

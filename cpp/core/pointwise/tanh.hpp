@@ -9,7 +9,7 @@ struct Tanh {
   static constexpr const char* name = "tanh";
 
   template <bool Curvature, class P, class Take>
-  static void apply(const P& z, Take take) {
+  static constexpr void apply(const P& z, Take take) {
     using Scalar = typename P::Scalar;
     const P one(Scalar(1)), none = zero<P>();
     // s = (e - 1) / (e + 1), e = exp(2 z);  s' = 1 - s^2,  s'' = -2 s s'

@@ -10,165 +10,146 @@
 // d^2, and knows nothing of |w*|.
 #pragma once
 
-#include <algorithm>
-#include <type_traits>
-#include <vector>
-
-#include "model/problem.hpp"
-#include "risk/map_risk.hpp"
-#include "simd/aligned_array.hpp"
 #include "simd/unroll.hpp"
 
 namespace deeplinear {
 
-// The risk in the precision of a pack, as long as the numbers that it is made from.
-template <class P>
-class RiskEvaluator {
+// F (r, d), F^T (d, r) and c (r,), row by row
+template <class Scalar>
+struct ModesView {
+  int rank = 0;
+  const Scalar *factor = nullptr, *transposed = nullptr, *target = nullptr;
+};
+
+// The numbers of a risk, in arrays that others own
+template <class Scalar>
+struct QuadraticView {
+  int dimension = 0;
+  bool by_modes = false;
+  const Scalar* minimizer = nullptr;  // w* (d,)
+  // About the minimizer: 2 C and C_t (d, d), g_t (d,)
+  const Scalar *twice_covariance = nullptr, *test_covariance = nullptr,
+               *test_half_gradient = nullptr;
+  // By modes
+  ModesView<Scalar> modes, test_modes;
+
+  // How many numbers of a run it computes with: delta, the errors, and w
+  constexpr Index numbers() const {
+    return Index(dimension) + modes.rank + test_modes.rank + (test_modes.rank > 0 ? dimension : 0);
+  }
+};
+
+// The risk of the runs of a pack, in its precision; the numbers of the runs lie at `memory`.
+template <class P, class Numbers>
+class QuadraticRisk {
  public:
   using Scalar = typename P::Scalar;
+  using View = QuadraticView<Scalar>;
 
-  explicit RiskEvaluator(const Risk& risk)
-      : dimension_(risk.dimension),
-        by_modes_(risk.by_modes<Scalar>()),
-        minimizer_(risk.minimizer.begin(), risk.minimizer.end()),
-        delta_(risk.minimizer.size()) {
-    test_offset_ = by_modes_ ? risk.test.rest : risk.test.at_minimizer;
-    if (!by_modes_) {
-      twice_covariance_.resize(risk.covariance.size());
-      std::transform(risk.covariance.begin(), risk.covariance.end(), twice_covariance_.begin(),
-                     [](double c) { return Scalar(2 * c); });
-      test_covariance_.assign(risk.test.covariance.begin(), risk.test.covariance.end());
-      test_half_gradient_.assign(risk.test.half_gradient.begin(), risk.test.half_gradient.end());
-      return;
-    }
-    modes_ = ModesOf(risk.modes);
-    test_modes_ = ModesOf(risk.test.modes);
-    map_.resize(test_modes_.rank() > 0 ? delta_.size() : 0);
-  }
+  constexpr QuadraticRisk(const View& risk, Numbers memory)
+      : risk_(risk),
+        delta_(memory),
+        error_(memory + risk.dimension),
+        test_error_(error_ + risk.modes.rank),
+        map_(test_error_ + risk.test_modes.rank) {}
 
   // v_0 = dR/dw (d,); returns the excess risk R(w) - R(w*).
-  P gradient(const P* w, P* v0) {
-    for (int j = 0; j < dimension_; ++j) delta_[j] = w[j] - P(minimizer_[j]);
-    if (by_modes_) return gradient_by_modes(w, v0);
-    product(dimension_, dimension_, twice_covariance_.data(), delta_.data(), v0);
-    return P(Scalar(0.5)) * dot(dimension_, delta_.data(), v0);
+  template <class W, class Out>
+  constexpr P gradient(W w, Out v0) {
+    const int d = risk_.dimension;
+    for (int j = 0; j < d; ++j) delta_[j] = w[j] - P(risk_.minimizer[j]);
+    if (risk_.by_modes) return gradient_by_modes(risk_, error_, map_, w, v0);
+    product(d, d, risk_.twice_covariance, delta_, v0);
+    return P(Scalar(0.5)) * dot<P>(d, delta_, v0);
   }
 
   // y = R'' x = 2 C x, x and y (d,)
-  void curvature(const P* x, P* y) {
-    if (by_modes_) return multiply_modes(x, y);
-    product(dimension_, dimension_, twice_covariance_.data(), x, y);
+  template <class X, class Y>
+  constexpr void curvature(X x, Y y) {
+    const int d = risk_.dimension;
+    if (risk_.by_modes) return multiply_modes(risk_, error_, x, y);
+    product(d, d, risk_.twice_covariance, x, y);
   }
 
   // |w - w*|^2 at the last call of gradient
-  P squared_distance() const {
-    P sum = zero<P>();
-    for (const P& x : delta_) sum = fma(x, x, sum);
-    return sum;
-  }
+  constexpr P squared_distance() const { return dot<P>(risk_.dimension, delta_, delta_); }
 
-  // The test risk at the last call of gradient is the sum of these.
-  double test_offset() const { return test_offset_; }
-  P test_excess() {
-    if (by_modes_) return test_modes_.squared_error(dimension_, map_.data());
+  // The test risk at the last call of gradient, less what is the same for every w
+  constexpr P test_excess() {
+    const int d = risk_.dimension;
+    if (risk_.by_modes) return squared_error(d, risk_.test_modes, map_, test_error_);
     P sum = zero<P>();
-    for (int i = 0; i < dimension_; ++i) {
-      const Scalar* row = test_covariance_.data() + std::size_t(i) * dimension_;
-      P product = P(Scalar(2) * test_half_gradient_[i]);
-      for (int j = 0; j < dimension_; ++j) product = fma(P(row[j]), delta_[j], product);
+    for (int i = 0; i < d; ++i) {
+      const Scalar* row = risk_.test_covariance + Index(i) * d;
+      P product = P(Scalar(2) * risk_.test_half_gradient[i]);
+      for (int j = 0; j < d; ++j) product = fma(P(row[j]), delta_[j], product);
       sum = fma(delta_[i], product, sum);
     }
     return sum;
   }
 
  private:
-  // Apart from the form about the minimizer, whose few products stay inlined in a step.
-  [[gnu::noinline]] P gradient_by_modes(const P* w, P* v0) {
-    std::copy_n(w, map_.size(), map_.data());
-    const P excess = modes_.squared_error(dimension_, w);
-    modes_.pull_error(dimension_, v0);
+  // Apart from the form about the minimizer, whose few products stay inlined in a step; without an
+  // object, whose places a compiler then need not keep in memory.
+  template <class W, class Out>
+  [[gnu::noinline]] static constexpr P gradient_by_modes(const View& risk, Numbers error,
+                                                         Numbers map, W w, Out v0) {
+    if (risk.test_modes.rank > 0) {
+      for (int j = 0; j < risk.dimension; ++j) map[j] = w[j];
+    }
+    const P excess = squared_error(risk.dimension, risk.modes, w, error);
+    pull_error(risk, error, v0);
     return excess;
   }
-  [[gnu::noinline]] void multiply_modes(const P* x, P* y) {
-    product(modes_.rank(), dimension_, modes_.factor.data(), x, modes_.error.data());
-    modes_.pull_error(dimension_, y);
+  template <class X, class Y>
+  [[gnu::noinline]] static constexpr void multiply_modes(const View& risk, Numbers error, X x,
+                                                         Y y) {
+    product(risk.modes.rank, risk.dimension, risk.modes.factor, x, error);
+    pull_error(risk, error, y);
+  }
+
+  // e = F w - c; returns |e|^2.
+  template <class W>
+  static constexpr P squared_error(int d, const ModesView<Scalar>& modes, W w, Numbers e) {
+    product(modes.rank, d, modes.factor, w, e);
+    for (int i = 0; i < modes.rank; ++i) e[i] = e[i] - P(modes.target[i]);
+    return dot<P>(modes.rank, e, e);
+  }
+
+  // y = 2 F^T e (d,)
+  template <class Y>
+  static constexpr void pull_error(const View& risk, Numbers error, Y y) {
+    for (int i = 0; i < risk.modes.rank; ++i) {
+      const P e = error[i];
+      error[i] = e + e;
+    }
+    product(risk.dimension, risk.modes.rank, risk.modes.transposed, error, y);
   }
 
   // y = M x with M (rows, cols), x (cols,), y (rows,); eight independent sums at a time hide the
   // latency of the additions.
-  static void product(int rows, int cols, const Scalar* M, const P* x, P* y) {
+  template <class X, class Y>
+  static constexpr void product(int rows, int cols, const Scalar* M, X x, Y y) {
     for (int first = 0; first < rows; first += largest_narrow) {
-      with_constant(std::min(rows - first, largest_narrow), [&](auto block) {
+      const int rest = rows - first;
+      with_constant(rest < largest_narrow ? rest : largest_narrow, [&](auto block) {
         constexpr int R = decltype(block)::value;
-        const Scalar* entry = M + std::ptrdiff_t(first) * cols;
+        const Scalar* entry = M + Index(first) * cols;
         P sum[R];
         for (int r = 0; r < R; ++r) sum[r] = zero<P>();
         for (int j = 0; j < cols; ++j, ++entry) {
-          for (int r = 0; r < R; ++r) sum[r] = fma(P(entry[r * cols]), x[j], sum[r]);
+          const P xj = x[j];
+          for (int r = 0; r < R; ++r) sum[r] = fma(P(entry[r * cols]), xj, sum[r]);
         }
         for (int r = 0; r < R; ++r) y[first + r] = sum[r];
       });
     }
   }
 
-  // Numbers in the precision of the pack: those that are there, or a copy.
-  class Numbers {
-   public:
-    Numbers() = default;
-    explicit Numbers(const std::vector<double>& values) {
-      if constexpr (std::is_same_v<Scalar, double>) {
-        given_ = values.data();
-      } else {
-        copy_.assign(values.begin(), values.end());
-      }
-    }
-    const Scalar* data() const { return given_ ? given_ : copy_.data(); }
-
-   private:
-    const Scalar* given_ = nullptr;
-    std::vector<Scalar> copy_;
-  };
-
-  struct ModesOf {
-    Numbers factor, transposed;
-    std::vector<Scalar> target;
-    AlignedVector<P> error;  // e = F w - c
-
-    ModesOf() = default;
-    explicit ModesOf(const Modes& modes)
-        : factor(modes.factor),
-          transposed(modes.transposed),
-          target(modes.target.begin(), modes.target.end()),
-          error(modes.target.size()) {}
-
-    int rank() const { return int(target.size()); }
-
-    // |F w - c|^2
-    P squared_error(int d, const P* w) {
-      product(rank(), d, factor.data(), w, error.data());
-      for (int i = 0; i < rank(); ++i) error[i] = error[i] - P(target[i]);
-      return dot(rank(), error.data(), error.data());
-    }
-
-    // y = 2 F^T e (d,)
-    void pull_error(int d, P* y) {
-      for (P& e : error) e = e + e;
-      product(d, rank(), transposed.data(), error.data(), y);
-    }
-  };
-
-  int dimension_;
-  bool by_modes_;
-  double test_offset_ = 0;
-  std::vector<Scalar> minimizer_;
-  AlignedVector<P> delta_;  // w - w*
-  // About the minimizer
-  std::vector<Scalar> twice_covariance_, test_covariance_, test_half_gradient_;
-  // By modes
-  ModesOf modes_, test_modes_;
-  AlignedVector<P> map_;  // w, where there are test data
+  const View& risk_;
+  Numbers delta_;               // w - w*
+  Numbers error_, test_error_;  // F w - c
+  Numbers map_;                 // w, where there are test data
 };
-
-static_assert(MapRisk<RiskEvaluator<Pack<double, 1>>, Pack<double, 1>>);
 
 }  // namespace deeplinear

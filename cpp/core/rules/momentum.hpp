@@ -13,70 +13,65 @@
 // weight decay, which takes three operations a weight for five.
 #pragma once
 
-#include <array>
-
-#include "model/layout.hpp"
 #include "rules/rule.hpp"
-#include "simd/aligned_array.hpp"
-#include "simd/flush_to_zero.hpp"
-#include "simd/pack.hpp"
 
 namespace deeplinear {
 
 template <class P_, bool General>
 class MomentumOf {
+  static constexpr auto names() {
+    if constexpr (General) {
+      return SettingNames<3>{"momentum", "nesterov", "weight_decay"};
+    } else {
+      return SettingNames<1>{"momentum"};
+    }
+  }
+
  public:
   using P = P_;
   using Scalar = typename P::Scalar;
-  static constexpr auto numbers = [] {
-    if constexpr (General) {
-      return std::array<std::string_view, 3>{"momentum", "nesterov", "weight_decay"};
-    } else {
-      return std::array<std::string_view, 1>{"momentum"};
-    }
-  }();
+  static constexpr auto settings = names();
+  static constexpr int numbers = 3;
   static constexpr int arrays = 1;
   // Where a gradient is zero M shrinks to numbers below the smallest normal one, which are slow.
-  using Guard = FlushToZero;
+  static constexpr bool flushes = true;
 
-  explicit MomentumOf(const Layout& net) : M_(net.parameters, zero<P>()) {}
-
-  void start(int lane, const RuleSettings& settings, const Scalar* from) {
-    momentum_.set_lane(lane, Scalar(settings["momentum"]));
-    decay_.set_lane(lane, Scalar(settings["weight_decay"]));
-    shift_.set_lane(lane, Scalar(settings["nesterov"] != 0 ? settings["momentum"] : 0));
-    for (P& m : M_) m.set_lane(lane, from ? *from++ : Scalar(0));
+  template <class Settings>
+  static constexpr void read(const Settings& from, double* to) {
+    to[0] = from["momentum"];
+    to[1] = from["weight_decay"];
+    to[2] = from["nesterov"] != 0 ? to[0] : 0;
   }
-  void store(int lane, Scalar* to) const {
-    for (const P& m : M_) *to++ = m.lane(lane);
+  constexpr void start(int lane, const Scalar* from) {
+    momentum_.set_lane(lane, from[0]);
+    decay_.set_lane(lane, from[1]);
+    shift_.set_lane(lane, from[2]);
   }
 
   struct Step {
-    const P* W;
-    P* M;
     P momentum, decay, alpha, minus_beta;
 
-    P row(const P& a) const { return a; }
-    void operator()(P& w, const P& a, const P& x) const {
-      P& m = M[&w - W];
-      const P before = m, old = w;
-      const P carried = momentum * before;
+    constexpr P row(const P& a) const { return a; }
+    template <class Kept>
+    constexpr P operator()(const P& w, const P& a, const P& x, Kept kept) const {
+      const P before = kept[0], carried = momentum * before;
       if constexpr (General) {
-        m = fma(a, x, fma(decay, old, carried));
-        w = fma(minus_beta, m, fma(alpha, before, old));
+        const P m = fma(a, x, fma(decay, w, carried));
+        kept[0] = m;
+        return fma(minus_beta, m, fma(alpha, before, w));
       } else {
-        m = fma(a, x, carried);
-        w = fma(minus_beta, m, old);
+        const P m = fma(a, x, carried);
+        kept[0] = m;
+        return fma(minus_beta, m, w);
       }
     }
   };
-  Step step(P* W, const P& h) {
-    return {W, M_.data(), momentum_, decay_, h * shift_, zero<P>() - fma(h, shift_, h)};
+  constexpr Step step(const P& h) const {
+    return {momentum_, decay_, h * shift_, zero<P>() - fma(h, shift_, h)};
   }
 
  private:
   P momentum_ = zero<P>(), decay_ = zero<P>(), shift_ = zero<P>();  // shift: mu of Nesterov's form
-  AlignedVector<P> M_;
 };
 
 template <class P>
@@ -96,7 +91,8 @@ static_assert(Rule<HeavyBall<Pack<double, 1>>> && Rule<Momentum<Pack<double, 1>>
 struct TwoSteps {
   double delta, decay, a, b;  // decay: h d
 
-  TwoSteps(const RuleSettings& settings, double h) {
+  template <class Settings>
+  TwoSteps(const Settings& settings, double h) {
     const double momentum = settings["momentum"];
     const bool nesterov = settings["nesterov"] != 0;
     decay = h * settings["weight_decay"];

@@ -5,84 +5,69 @@
 // it has been formed.
 #pragma once
 
-#include <algorithm>
-#include <concepts>
-#include <cstdint>
-#include <functional>
-#include <map>
-#include <string>
-#include <string_view>
-#include <vector>
-
-#include "model/layout.hpp"
-#include "scheme/tableau.hpp"
+#include "simd/lane.hpp"
 
 namespace deeplinear {
 
-// What a rule is told of a run, beside the size of the step: numbers by their names, zero where
-// nothing is said
-class RuleSettings {
- public:
-  using Columns = std::map<std::string, std::vector<double>, std::less<>>;  // (runs,) each
+// The names of the settings that a rule reads
+template <int N>
+struct SettingNames {
+  const char* name[N];
 
-  RuleSettings() = default;
-  RuleSettings(const Columns& columns, std::int64_t run) : columns_(&columns), run_(run) {}
-
-  double operator[](std::string_view name) const {
-    if (!columns_) return 0;
-    const auto found = columns_->find(name);
-    return found == columns_->end() ? 0 : found->second[std::size_t(run_)];
-  }
-
-  // Whether no other number than these is set
-  template <class Names>
-  bool has_only(const Names& names) const {
-    if (!columns_) return true;
-    return std::all_of(columns_->begin(), columns_->end(), [&](const auto& column) {
-      const auto known = std::find(names.begin(), names.end(), std::string_view(column.first));
-      return known != names.end() || column.second[std::size_t(run_)] == 0;
-    });
-  }
-
- private:
-  const Columns* columns_ = nullptr;
-  std::int64_t run_ = 0;
+  constexpr const char* const* begin() const { return name; }
+  constexpr const char* const* end() const { return name + N; }
+};
+template <>
+struct SettingNames<0> {
+  constexpr const char* const* begin() const { return nullptr; }
+  constexpr const char* const* end() const { return nullptr; }
 };
 
-// numbers      the names of the settings that it reads
-// arrays       how many numbers per weight a run keeps from one step to the next
-// start        gives the lane to a run; `from` are the numbers that it kept, null at its start
-// store        `to` = the numbers that the run of the lane keeps
-// step(W, h)   the step from the weights W: move(w, move.row(a), x) moves the weight w of W
-// Guard        an object of it lives as long as weights are moved
+// settings         the names of the settings that it reads
+// numbers          how many numbers of a run it makes of them
+// read(from, to)   makes these numbers, to (numbers,) in float64
+// start(lane, x)   gives the lane to a run that has these numbers, in the precision of the runs
+// arrays           how many numbers per weight a run keeps from one step to the next, at first 0
+// flushes          whether a step takes numbers below the smallest normal one for zero
+// step(h)          the step: step(w, step.row(a), x, kept) is where the weight w moves to; kept[i]
+//                  are the numbers that a run keeps of it
 template <class R>
-concept Rule = requires(R& rule, const R& kept, typename R::P* W, typename R::P x, int lane,
-                        const RuleSettings& settings, const typename R::P::Scalar* from,
-                        typename R::P::Scalar* to) {
-  { R::numbers.size() } -> std::convertible_to<std::size_t>;
-  { R::arrays } -> std::convertible_to<int>;
-  rule.start(lane, settings, from);
-  kept.store(lane, to);
-  rule.step(W, x)(*W, rule.step(W, x).row(x), x);
-  typename R::Guard;
+concept Rule = requires(R& rule, const R& read_only, typename R::P x, typename R::P* kept,
+                        const typename R::P::Scalar* numbers) {
+  R::settings.begin() != R::settings.end();
+  R::numbers + R::arrays;
+  R::flushes;
+  rule.start(0, numbers);
+  x = read_only.step(x)(x, read_only.step(x).row(x), x, kept);
 };
 
-// Stages whose descend takes steps of a rule.
-//
-// begin         gives the lane to a run with steps of size h, which goes on after so many steps
-//               where there is a state, and is at its start where that is null
-// state_size    how many numbers a run keeps beside its weights after so many steps: with them it
-//               goes on to the bit as if it had not stopped
-// store_state   those numbers of the run of the lane; before its weights are settled
-template <class S>
-concept RuledStages =
-    requires(S& stages, typename S::P* W, int lane, const RuleSettings& settings, double h,
-             std::int64_t steps, const typename S::P::Scalar* state, typename S::P::Scalar* to,
-             const Layout& net, const Tableau& tableau) {
-      { S::rule_arrays } -> std::convertible_to<int>;
-      stages.begin(W, lane, settings, h, steps, state);
-      { S::state_size(net, tableau, steps) } -> std::convertible_to<std::ptrdiff_t>;
-      stages.store_state(W, lane, to);
-    };
+// What a rule has that makes no numbers of a run, and keeps none
+template <class P_>
+struct RuleWithoutNumbers {
+  using P = P_;
+  static constexpr int numbers = 0, arrays = 0;
+  static constexpr bool flushes = false;
+
+  template <class Settings>
+  static constexpr void read(const Settings&, double*) {}
+  constexpr void start(int, const typename P::Scalar*) {}
+};
+
+// A step of a rule on the weights whose numbers are kept at `kept`, (arrays, P)
+template <class Step, class Numbers>
+struct Move {
+  Step step;
+  Numbers kept;
+
+  template <class P>
+  constexpr auto row(const P& a) const {
+    return step.row(a);
+  }
+  // Where the n-th weight w moves to
+  template <class P, class Factor>
+  constexpr P operator()(Index n, const P& w, const Factor& factor, const P& x) const {
+    return step(w, factor, x, kept + n);
+  }
+};
 
 }  // namespace deeplinear

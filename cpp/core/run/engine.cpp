@@ -32,8 +32,21 @@ std::span<const Engine> engines() {
       {"ensemble", "a SIMD lane per run, and groups of lanes on the threads", nothing,
        [](const Problem&) { return true; }, run_lanes<double>, run_lanes<float>, lanes_state_size,
        lanes_state_size},
+      {"emulated", "what runs on a graphics processor, played by the threads of this one", nothing,
+       [](const Problem&) { return false; }, run_emulated<double>, run_emulated<float>,
+       lanes_state_size, lanes_state_size},
   };
   return table;
+}
+
+Outcome run_on_device(const Problem& problem, const Plan& plan, double* weights,
+                      const Records& records, Stop& stop) {
+  return run_resident(problem, plan, weights, records, stop);
+}
+
+Outcome run_on_device(const Problem& problem, const Plan& plan, float* weights,
+                      const Records& records, Stop& stop) {
+  return run_resident(problem, plan, weights, records, stop);
 }
 
 const Engine& preferred_engine(const Problem& problem) {

@@ -35,4 +35,8 @@ std::span<const Engine> engines();
 
 const Engine& preferred_engine(const Problem& problem);
 
+// On the device of the plan, as by Engine::in_float64
+Outcome run_on_device(const Problem&, const Plan&, double*, const Records&, Stop&);
+Outcome run_on_device(const Problem&, const Plan&, float*, const Records&, Stop&);
+
 }  // namespace deeplinear

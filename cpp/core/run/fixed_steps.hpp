@@ -7,14 +7,8 @@
 namespace deeplinear {
 
 template <class Stages>
-class FixedSteps : Ensemble<Stages> {
+class FixedSteps : protected Ensemble<Stages> {
   using Base = Ensemble<Stages>;
-  using Base::lanes_;
-  using Base::stages_;
-  using typename Base::Lane;
-  using typename Base::P;
-  using typename Base::RiskValues;
-  using typename Base::Scalar;
 
  public:
   template <class... Arguments>
@@ -52,22 +46,19 @@ class FixedSteps : Ensemble<Stages> {
     }
   }
 
- private:
+ protected:
+  using Base::lanes_;
+  using Base::stages_;
+  using typename Base::Lane;
+  using typename Base::P;
+  using typename Base::RiskValues;
+  using typename Base::Scalar;
+
   // W at the next step, after the start of this one; false where it was stopped on the way.
   bool step() {
-    if constexpr (Stages::rule_arrays == 0) {
-      const int stages = stages_.tableau().stages;
-      if (stages > 1) {
-        for (int s = 0; s < stages; ++s) {
-          stages_.evaluate(Base::W(), s, step_);
-          if (Base::stop_between_stages()) return false;
-        }
-        stages_.advance(Base::W(), step_, Base::running());
-        return true;
-      }
-    }
-    stages_.descend(Base::W(), step_);
-    return true;
+    [[maybe_unused]] const FlushToZero<Stages::flushes> guard;
+    return take_step(stages_, Base::W(), step_, Base::running(),
+                     [this] { return Base::stop_between_stages(); });
   }
 
   // Leaves the runs that have not finished where they are.
@@ -159,6 +150,8 @@ class FixedSteps : Ensemble<Stages> {
 
   const Fixed& plan_;
   P step_ = zero<P>();
+
+ private:
   std::int64_t uncounted_ = 0;  // steps since the lanes' own counts were brought up to date
 };
 

@@ -8,11 +8,11 @@
 #include <thread>
 #include <type_traits>
 
-#include "lanes/chain_stages.hpp"
-#include "lanes/sample_stages.hpp"
-#include "rules/table.hpp"
+#include "lanes/lane_stages.hpp"
+#include "rules/choice.hpp"
 #include "run/adaptive_steps.hpp"
 #include "run/fixed_steps.hpp"
+#include "run/resident.hpp"
 #include "threads/teams.hpp"
 #include "wide/rules.hpp"
 
@@ -94,15 +94,17 @@ Outcome by_rule(const Problem& problem, const Plan& plan, Scalar* weights, const
   return std::move(runs.outcome);
 }
 
-template <template <class, class> class Stages, template <class> class R, int Lanes, class Scalar>
+template <template <class, class, class, auto...> class Kernel, template <class> class R, int Lanes,
+          class Scalar>
 void run_packs(Runs<Scalar>& runs) {
   using P = Pack<Scalar, Lanes>;
+  using Stages = LaneStages<Kernel<P, R<P>, P*>>;
   // Adaptive runs take different numbers of steps: with two registers more lanes would wait for the
   // last one.
   if constexpr (Lanes <= native_lanes<Scalar> && R<P>::arrays == 0) {
-    if (runs.plan.adaptive()) return run_groups<AdaptiveSteps<Stages<P, R<P>>>>(runs, 1);
+    if (runs.plan.adaptive()) return run_groups<AdaptiveSteps<Stages>>(runs, 1);
   }
-  run_groups<FixedSteps<Stages<P, R<P>>>>(runs, 1);
+  run_groups<FixedSteps<Stages>>(runs, 1);
 }
 
 // Two registers of runs hide the latency of sums from layer to layer, where there are 32 registers
@@ -171,7 +173,8 @@ void run_lanes_of(Runs<Scalar>& runs) {
   };
   if (problem.by_samples()) {
     if (alone) return run_packs<SampleStages, R, 1>(runs);
-    const auto numbers = SampleGradient<Pack<Scalar, 1>>::numbers(problem.net);
+    // W, G, a_k and s'(z_k)
+    const auto numbers = 2 * (problem.net.parameters + problem.net.coordinates * samples_at_once);
     if (few || !fits_first_level(numbers * native)) return run_packs<SampleStages, R, half>(runs);
     return run_packs<SampleStages, R, native>(runs);
   }
@@ -204,9 +207,42 @@ inline std::ptrdiff_t lanes_state_size(const Problem& problem, const Fixed& plan
   std::ptrdiff_t size = 0;
   with_rule(plan.rule(run), [&]<template <class> class R>(RuleTag<R>) {
     using P = Pack<double, 1>;
-    size = ChainStages<P, R<P>>::state_size(problem.net, *plan.method->tableau, steps);
+    using Stages = LaneStages<ChainStages<P, R<P>>>;
+    size = Stages::state_size(problem.net, *plan.method->tableau, steps);
   });
   return size;
+}
+
+// On a device: a thread of it per run
+template <class Scalar>
+Outcome run_resident(const Problem& problem, const Plan& plan, Scalar* weights,
+                     const Records& records, Stop& stop) {
+  const auto run = []<template <class> class R>(RuleTag<R>, Runs<Scalar>& runs) {
+    using P = Pack<Scalar, 1>;
+    const auto with = [&]<class Kernel, class Stages>(Kernel*, Stages*) {
+      if constexpr (Stages::rule_arrays == 0) {
+        if (runs.plan.adaptive()) {
+          return run_groups<ResidentRuns<Kernel, AdaptiveSteps<Stages>, true>>(runs, 1);
+        }
+      }
+      run_groups<ResidentRuns<Kernel, FixedSteps<Stages>, false>>(runs, 1);
+    };
+    if (runs.problem.by_samples()) {
+      using Stages = LaneStages<SampleStages<P, R<P>>>;
+      return with(static_cast<SampleKernel<Scalar, R>*>(nullptr), static_cast<Stages*>(nullptr));
+    }
+    using Stages = LaneStages<ChainStages<P, R<P>>>;
+    with(static_cast<ChainKernel<Scalar, R>*>(nullptr), static_cast<Stages*>(nullptr));
+  };
+  return by_rule(problem, plan, weights, records, stop, run);
+}
+
+template <class Scalar>
+Outcome run_emulated(const Problem& problem, const Plan& plan, Scalar* weights,
+                     const Records& records, Stop& stop) {
+  Plan emulated = plan;
+  emulated.device = &emulated_device();
+  return run_resident(problem, emulated, weights, records, stop);
 }
 
 extern template Outcome run_wide<float>(const Problem&, const Plan&, float*, const Records&, Stop&);
@@ -216,5 +252,9 @@ extern template Outcome run_lanes<float>(const Problem&, const Plan&, float*, co
                                          Stop&);
 extern template Outcome run_lanes<double>(const Problem&, const Plan&, double*, const Records&,
                                           Stop&);
+extern template Outcome run_resident<float>(const Problem&, const Plan&, float*, const Records&,
+                                            Stop&);
+extern template Outcome run_resident<double>(const Problem&, const Plan&, double*, const Records&,
+                                             Stop&);
 
 }  // namespace deeplinear

@@ -5,9 +5,10 @@
 #include <variant>
 #include <vector>
 
+#include "device/table.hpp"
+#include "model/status.hpp"
 #include "observe/sight.hpp"
-#include "rules/rule.hpp"
-#include "run/status.hpp"
+#include "rules/settings.hpp"
 #include "scheme/methods.hpp"
 
 namespace deeplinear {
@@ -45,6 +46,7 @@ struct Plan {
   std::int64_t runs = 0;
   double tolerance = 0;  // a run stops where its excess risk is this small, 0: never
   int threads = 1;
+  const DeviceTable* device = nullptr;  // who takes the steps, null: the processor
 
   bool adaptive() const { return std::holds_alternative<Adaptive>(steps); }
 };

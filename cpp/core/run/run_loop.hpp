@@ -8,12 +8,14 @@
 
 #include "model/out_of_range.hpp"
 #include "observe/recorder.hpp"
-#include "pointwise/loss.hpp"
+#include "pointwise/risk_of_zero.hpp"
 #include "run/lane_weights.hpp"
 #include "run/plan.hpp"
 #include "run/run_queue.hpp"
+#include "scheme/step_control.hpp"
 #include "scheme/steps.hpp"
 #include "simd/aligned_array.hpp"
+#include "simd/flush_to_zero.hpp"
 
 namespace deeplinear {
 
@@ -43,26 +45,11 @@ class Ensemble {
   const auto& recorder() const { return recorder_; }
 
  protected:
-  static constexpr double smallest_log_error = -9.2;  // of an error of 1e-4
-
-  struct Lane {
-    std::int64_t run = -1;   // -1: idle
-    std::int64_t steps = 0;  // taken
-    std::int64_t next =
-        0;                // fixed: step count of the next event; adaptive: slot of the next record
-    double reported = 0;  // share of the run that the progress knows of
-    // Adaptive steps alone:
-    double time = 0;
-    double step = 0;                        // the next to be tried
-    double log_error = smallest_log_error;  // of the last accepted step
-    bool rejected = false;                  // the last try
-    std::int64_t tries = 0;
-    double lowest = 0;  // excess risk so far
-    double noise = 0;   // of the excess risk about a minimizer, at most
-    // Since the excess risk last fell, to this:
-    double fallen_to = 0;
-    int rises = 0;  // tries that ended too high, and the lowest of them
-    double lowest_rise = std::numeric_limits<double>::infinity();
+  // A run, and how far it is. Fixed steps count alone: next is the step count at which to look at
+  // the run again.
+  struct Lane : StepControl {
+    std::int64_t run = -1;  // -1: idle
+    double reported = 0;    // share of the run that the progress knows of
   };
 
   // The risk, and what comes with it for a linear map, of every lane at the last stage
@@ -87,6 +74,12 @@ class Ensemble {
     lane_weights_.load(i, runs ? weights_of(lane.run) : nullptr);
     running_.set_lane(i, Scalar(runs));
     return runs;
+  }
+
+  // Gives the lane back to a run that was elsewhere; the weights are the caller's.
+  void resume(int i, const Lane& lane) {
+    lanes_[i] = lane;
+    running_.set_lane(i, Scalar(1));
   }
 
   void finish(int i, Status status) {

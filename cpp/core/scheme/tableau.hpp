@@ -1,8 +1,6 @@
 // Runge-Kutta methods as data.
 #pragma once
 
-#include <array>
-
 namespace deeplinear {
 
 // An explicit Runge-Kutta method: stage s at W + h sum_j a[s][j] K_j, the step W + h sum_s b[s]
@@ -35,26 +33,33 @@ inline constexpr Tableau dopri5{
 
 }  // namespace tableaus
 
+// Numbers c_s of a sum over the stages
+struct StageWeights {
+  double c[Tableau::capacity];
+
+  constexpr double operator[](int s) const { return c[s]; }
+};
+
 // Fifth-order minus embedded fourth-order weights
-inline constexpr std::array<double, 7> dopri5_error{
-    71. / 57600, 0, -71. / 16695, 71. / 1920, -17253. / 339200, 22. / 525, -1. / 40};
+inline constexpr StageWeights dopri5_error{
+    {71. / 57600, 0, -71. / 16695, 71. / 1920, -17253. / 339200, 22. / 525, -1. / 40}};
 
 // Weights of the continuous extension W + h sum_s b_s(theta) K_s of dopri5, fourth order (Hairer,
 // Norsett and Wanner, Solving Ordinary Differential Equations I, II.6).
-inline std::array<double, 7> dopri5_dense_weights(double theta) {
-  constexpr std::array<double, 7> d{-12715105075. / 11282082432,  0,
-                                    87487479700. / 32700410799,   -10690763975. / 1880347072,
-                                    701980252875. / 199316789632, -1453857185. / 822651844,
-                                    69997945. / 29380423};
+constexpr StageWeights dopri5_dense_weights(double theta) {
+  constexpr double d[7]{-12715105075. / 11282082432,  0,
+                        87487479700. / 32700410799,   -10690763975. / 1880347072,
+                        701980252875. / 199316789632, -1453857185. / 822651844,
+                        69997945. / 29380423};
   // y = y0 + theta (r2 + (1 - theta) (r3 + theta (r4 + (1 - theta) r5))) with
   // r2 = sum b K, r3 = K_1 - r2, r4 = r2 - K_7 - r3, r5 = sum d K
   const double rest = 1 - theta;
-  std::array<double, 7> weights{};
+  StageWeights weights{};
   for (int s = 0; s < 7; ++s) {
     const double b = tableaus::dopri5.b[s];
     const double r3 = (s == 0 ? 1 : 0) - b;
     const double r4 = b - (s == 6 ? 1 : 0) - r3;
-    weights[s] = theta * (b + rest * (r3 + theta * (r4 + rest * d[s])));
+    weights.c[s] = theta * (b + rest * (r3 + theta * (r4 + rest * d[s])));
   }
   return weights;
 }

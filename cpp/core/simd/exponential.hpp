@@ -6,11 +6,7 @@
 // as (2^n - 1) B + (2^n + 1) r A over B - r A.
 #pragma once
 
-#include <bit>
-#include <cstdint>
-#include <type_traits>
-
-#include "simd/pack.hpp"
+#include "simd/lane.hpp"
 
 namespace deeplinear {
 
@@ -22,23 +18,22 @@ struct Exponential;
 
 template <>
 struct Exponential<double> {
-  using Integer = std::int64_t;
-  static constexpr int mantissa_bits = 52;
   // Adding it rounds to a whole number n, and leaves n in the lowest bits.
   static constexpr double magic = 0x1.8p52;
   // r A / B is tanh(r (ln 2) / 2) to 5e-18 of itself. The leading 1 of A costs no product.
-  static constexpr double A[]{65550.99721528536, 874.7433576460901};
-  static constexpr double B[]{189140.19721563687, 10096.723958697612, 43.30054422322444};
+  static constexpr int degree_A = 2, degree_B = 2;
+  static constexpr double A[degree_A]{65550.99721528536, 874.7433576460901};
+  static constexpr double B[degree_B + 1]{189140.19721563687, 10096.723958697612,
+                                          43.30054422322444};
 };
 
 template <>
 struct Exponential<float> {
-  using Integer = std::int32_t;
-  static constexpr int mantissa_bits = 23;
   static constexpr float magic = 0x1.8p23f;
   // to 5e-10
-  static constexpr float A[]{125.04289490252154f};
-  static constexpr float B[]{360.79752894108213f, 17.33089784580686f};
+  static constexpr int degree_A = 1, degree_B = 1;
+  static constexpr float A[degree_A]{125.04289490252154f};
+  static constexpr float B[degree_B + 1]{360.79752894108213f, 17.33089784580686f};
 };
 
 }  // namespace detail
@@ -51,35 +46,28 @@ struct PowerOfTwo {
 
 // NaN gives NaN.
 template <class P>
-inline PowerOfTwo<P> power_of_two(const P& x) {
+constexpr PowerOfTwo<P> power_of_two(const P& x) {
   using E = detail::Exponential<typename P::Scalar>;
   const P shifted = x + P(E::magic);
   const P r = x + (P(E::magic) - shifted);
   const P square = r * r;
-  P A = square + P(E::A[std::size(E::A) - 1]), B(E::B[std::size(E::B) - 1]);
-  for (std::size_t i = std::size(E::A) - 1; i-- > 0;) A = fma(A, square, P(E::A[i]));
-  for (std::size_t i = std::size(E::B) - 1; i-- > 0;) B = fma(B, square, P(E::B[i]));
+  P A = square + P(E::A[E::degree_A - 1]), B(E::B[E::degree_B]);
+  for (int i = E::degree_A - 1; i-- > 0;) A = fma(A, square, P(E::A[i]));
+  for (int i = E::degree_B; i-- > 0;) B = fma(B, square, P(E::B[i]));
   return {shifted, B, r * A};
 }
 
 // 2^n y for the n in the lowest bits of shifted, by adding it to the exponent of y: y is normal,
 // and so is the result.
 template <class P>
-inline P multiply_by_power(const P& y, const P& shifted) {
-  using Scalar = typename P::Scalar;
-  using E = detail::Exponential<Scalar>;
+constexpr P multiply_by_power(const P& y, const P& shifted) {
   return P::map(
       [](auto a, auto n) -> typename P::Register {
-        using Register = decltype(a);
-        using Bits = std::make_unsigned_t<typename E::Integer>;
-        if constexpr (std::is_same_v<Register, Scalar>) {
-          return std::bit_cast<Scalar>(
-              Bits(std::bit_cast<Bits>(a) + Bits(std::bit_cast<Bits>(n) << E::mantissa_bits)));
-        } else {
-          typedef Bits Many __attribute__((vector_size(sizeof(Register))));
-          return std::bit_cast<Register>(std::bit_cast<Many>(a) +
-                                         (std::bit_cast<Many>(n) << E::mantissa_bits));
-        }
+        using Integers = typename P::In::Integers;
+        constexpr int bits = Precision<typename P::Scalar>::mantissa_bits;
+        return __builtin_bit_cast(
+            typename P::Register,
+            Integers(__builtin_bit_cast(Integers, a) + (__builtin_bit_cast(Integers, n) << bits)));
       },
       y, shifted);
 }

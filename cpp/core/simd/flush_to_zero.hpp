@@ -10,6 +10,7 @@
 
 namespace deeplinear {
 
+template <bool Does = true>
 class FlushToZero {
  public:
   FlushToZero() : before_(get()) { set(before_ | bits); }
@@ -41,5 +42,8 @@ class FlushToZero {
 
   const Register before_;
 };
+
+template <>
+class FlushToZero<false> {};
 
 }  // namespace deeplinear

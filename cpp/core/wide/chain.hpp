@@ -250,8 +250,8 @@ class WideChain {
     source(k - 1, 0, cols, y);
     if (cols <= largest_narrow) {
       using One = Pack<Scalar, 1>;
-      transposed_product(rows, cols, reinterpret_cast<const One*>(layer),
-                         reinterpret_cast<const One*>(x), reinterpret_cast<One*>(y), true);
+      transposed_product<One>(rows, cols, reinterpret_cast<const One*>(layer),
+                              reinterpret_cast<const One*>(x), reinterpret_cast<One*>(y), true);
     } else {
       add_transposed(rows, cols, layer, x, y);
     }

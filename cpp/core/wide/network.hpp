@@ -3,7 +3,7 @@
 
 #include "model/out_of_range.hpp"
 #include "model/problem.hpp"
-#include "risk/quadratic.hpp"
+#include "risk/evaluator.hpp"
 #include "wide/chain.hpp"
 
 namespace deeplinear {
@@ -17,6 +17,7 @@ class WideNetwork {
   using Index = Layout::Index;
   static constexpr bool by_samples = false;
   static constexpr bool in_place = true;
+  static constexpr bool flushes = false;
 
   // |w - w*|^2 and the two parts of the test risk at the last stage
   P squared_distance() const { return risk_.squared_distance(); }

@@ -194,10 +194,11 @@ inline void fold(int n, Scalar* const* w, const Scalar (&c)[R][S], const Scalar*
 // Calls body(R, first) for blocks of at most R rows of first .. last, the last of them shorter.
 template <int R, class Body>
 inline void for_each_block_of(int first, int last, Body body) {
-  for (; last - first >= R; first += R) body(std::integral_constant<int, R>{}, first);
+  for (; last - first >= R; first += R) body(Constant<R>{}, first);
   if (first < last) {
     with_constant(last - first, [&](auto rest) {
-      if constexpr (decltype(rest)::value < R) body(rest, first);
+      constexpr int left = decltype(rest)::value;
+      if constexpr (left < R) body(rest, first);
     });
   }
 }

@@ -11,7 +11,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "rules/rule.hpp"
+#include "rules/settings.hpp"
 #include "scheme/steps.hpp"
 #include "wide/network.hpp"
 
