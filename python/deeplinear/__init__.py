@@ -11,6 +11,7 @@ from deeplinear._core import build_config
 if TYPE_CHECKING:
     from deeplinear import data, init, theory
     from deeplinear.description import Sweep
+    from deeplinear.device import Device, devices
     from deeplinear.dynamics import GradientDescent, GradientFlow
     from deeplinear.landscape import Landscape
     from deeplinear.landscapes import Landscapes
@@ -31,6 +32,7 @@ __version__: str = build_config()["version"]
 __all__ = [
     "RECORDABLE",
     "STATUS",
+    "Device",
     "GradientDescent",
     "GradientFlow",
     "Interrupted",
@@ -45,6 +47,7 @@ __all__ = [
     "__version__",
     "build_config",
     "data",
+    "devices",
     "gaussian_regression",
     "init",
     "open_tree",
@@ -65,6 +68,7 @@ _MODULES = {
     "spectrum": ("Sharpness", "SpectralDensity"),
     "data": (),
     "description": ("Sweep",),
+    "device": ("Device", "devices"),
     "dynamics": ("GradientDescent", "GradientFlow"),
     "init": (),
     "landscape": ("Landscape",),

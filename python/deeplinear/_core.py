@@ -9,6 +9,7 @@ import os
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
+from typing import Any
 
 _LEVELS = ("x86-64-v4", "x86-64-v3", "x86-64", "generic")
 
@@ -83,3 +84,31 @@ SIMD_LEVEL = _choose_level(os.environ.get("DEEPLINEAR_SIMD"))
 _module = _load(SIMD_LEVEL)
 __all__ = ["SIMD_LEVEL", *(name for name in vars(_module) if not name.startswith("_"))]
 globals().update({name: getattr(_module, name) for name in __all__[1:]})
+
+#: Where the module for graphics processors may be: built with the package, or a wheel beside it
+_CUDA_HOMES = ("deeplinear._core_cuda", "deeplinear_cuda13._core_cuda")
+
+
+def cuda_modules() -> list[ModuleType | ImportError]:
+    """Import the modules for graphics processors, or say why not; no driver is needed for it."""
+    return [_imported(home) for home in _CUDA_HOMES]
+
+
+def _imported(home: str) -> ModuleType | ImportError:
+    try:
+        return import_module(home)
+    except ImportError as error:
+        return error
+
+
+def build_config() -> dict[str, Any]:
+    """Say how the core was compiled."""
+    config: dict[str, Any] = _module.build_config()
+    found = [one for one in cuda_modules() if isinstance(one, ModuleType)]
+    config["cuda"] = (
+        {"toolkit": found[0].TOOLKIT, "architectures": found[0].ARCHITECTURES} if found else None
+    )
+    return config
+
+
+__all__ += ["cuda_modules"]

@@ -1,4 +1,5 @@
 from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
 from typing import Literal, TypedDict
 
 import numpy as np
@@ -18,7 +19,9 @@ class BuildConfig(TypedDict):
     eigen: str
     pybind11: str
     assertions: bool
+    cuda: dict[str, str] | None
 
+def cuda_modules() -> list[ModuleType | ImportError]: ...
 def build_config() -> BuildConfig: ...
 def multiply_add_rate(dtype: str, threads: int, seconds: float) -> float: ...
 def memory_bandwidth(threads: int, bytes: int, repetitions: int) -> tuple[float, float]: ...
@@ -156,4 +159,7 @@ def simulate(
     slots: int,
     visit: Callable[[int, int, _Float64], None] | None,
     progress: Callable[[float], None] | None,
+    device: object | None = None,
 ) -> Outcome: ...
+def preferred_engine(problem: Problem) -> str: ...
+def device_table_version() -> int: ...

@@ -20,6 +20,7 @@ from deeplinear.description import Sweep
 from deeplinear.landscape import Landscape
 from deeplinear.landscape_runs import unstack
 from deeplinear.landscapes import Landscapes
+from deeplinear.machine import Machine
 from deeplinear.records import NUMBERED
 from deeplinear.runs import run_cells
 from deeplinear.seeds import labels
@@ -31,7 +32,7 @@ __all__ = ["run_in_memory"]
 _BESIDE = 7
 
 
-def run_in_memory(sweep: Sweep, threads: int | None, progress: bool | Update) -> xr.Dataset:
+def run_in_memory(sweep: Sweep, machine: Machine, progress: bool | Update) -> xr.Dataset:
     """Run a sweep; the result is as of `deeplinear.sweep`.
 
     Raises
@@ -53,7 +54,7 @@ def run_in_memory(sweep: Sweep, threads: int | None, progress: bool | Update) ->
                     sweep,
                     landscape,
                     cells,
-                    threads,
+                    machine,
                     lambda x, share=share: update(share + x / count),  # type: ignore[misc]
                 )
                 if done:
@@ -106,14 +107,15 @@ def _checked(sweep: Sweep) -> Sweep:
 
 
 def _train(
-    sweep: Sweep, landscape: Landscape, cells: Cells, threads: int | None, progress: Update
+    sweep: Sweep, landscape: Landscape, cells: Cells, machine: Machine, progress: Update
 ) -> xr.Dataset:
     dataset = run_cells(
         landscape,
         sweep.init,
         sweep.dynamics,
         cells,
-        threads=threads,
+        threads=machine.threads,
+        device=machine.device,
         progress=progress,
         **sweep.arguments,
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from deeplinear import _core
 from deeplinear._support.checks import describe, instance_of, non_negative, one_of, truth
+from deeplinear.device import check_device
 from deeplinear.dynamics import Dynamics, steps_between
 from deeplinear.landscape import Landscape, number_of_threads
 from deeplinear.records import RECORDABLE, Recording, check_record
@@ -46,6 +48,8 @@ class Options:
     threads: int
     engine: str
     keep_state: bool | None = None  # None: where it is small
+    device: str = "cpu"
+    device_table: Any = None  # the core's handle; None: the processor
 
 
 def check_options(
@@ -61,6 +65,7 @@ def check_options(
     threads: object,
     engine: object,
     keep_state: object = None,
+    device: object = "cpu",
 ) -> Options:
     """Check the arguments that `simulate` and `sweep` share."""
     instance_of("landscape", landscape, Landscape)
@@ -68,6 +73,7 @@ def check_options(
         raise TypeError(
             f"dynamics must be of type GradientDescent or GradientFlow; got {describe(dynamics)}."
         )
+    table = check_device(device)
     return Options(
         horizon=dynamics.horizon(steps, time),
         record=check_record(landscape, record),
@@ -75,8 +81,10 @@ def check_options(
         tolerance=non_negative("tolerance", tolerance),
         dtype=check_dtype(dtype),
         threads=number_of_threads(threads),
-        engine=_check_engine(landscape, engine),
+        engine=_check_engine(landscape, engine) if table is None else _on_device(landscape, engine),
         keep_state=None if keep_state is None else truth("keep_state", keep_state),
+        device=str(device),
+        device_table=table,
     )
 
 
@@ -89,6 +97,19 @@ def _check_engine(landscape: Landscape, engine: object) -> str:
         choices = " or ".join(map(repr, ("auto", *can)))
         raise ValueError(f"engine must be {choices} where {reason}; got {name!r}.")
     return name
+
+
+def _on_device(landscape: Landscape, engine: object) -> str:
+    """Check the engine of runs on a device, which has a thread for each."""
+    name = one_of("engine", engine, ENGINES)
+    if name not in ("auto", "ensemble"):
+        raise ValueError(f"engine must be 'auto' or 'ensemble' on this device; got {name!r}.")
+    if name == "auto" and _core.preferred_engine(landscape._problem) == "wide":
+        raise ValueError(
+            "device must be 'cpu' for a network so large, unless engine is 'ensemble', which takes "
+            "one thread of the device for each run."
+        )
+    return "ensemble"
 
 
 def check_dtype(dtype: object) -> str:

@@ -33,6 +33,7 @@ def resume(
     tolerance: float | None = None,
     threads: int | None = None,
     keep_state: bool | None = None,
+    device: str = "cpu",
     progress: bool | Update = False,
 ) -> xr.Dataset:
     """Let runs go on, and join their records.
@@ -63,7 +64,7 @@ def resume(
         on no grid.
     tolerance : float, optional
         As of `simulate`; by default that of the runs.
-    threads, keep_state, progress
+    threads, keep_state, device, progress
         As of `simulate`.
 
     Returns
@@ -110,6 +111,7 @@ def resume(
         threads=threads,
         engine=one(flat, "engine"),
         keep_state=keep_state,
+        device=device,
     )
     shapes = earlier.check_records(options.record, landscape.network)
     with progress_bar(progress, f"{len(rows)} runs") as update:

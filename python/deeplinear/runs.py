@@ -50,6 +50,7 @@ def sweep_runs(
     threads: int | None = None,
     engine: str = "auto",
     keep_state: bool | None = None,
+    device: str = "cpu",
     progress: bool | Update = True,
 ) -> xr.Dataset:
     """Train the runs of a list, which need not be all combinations as those of `sweep` are.
@@ -72,7 +73,7 @@ def sweep_runs(
         must be among them.
     every, progress
         As of `sweep`.
-    steps, time, record, tolerance, dtype, threads, engine, keep_state
+    steps, time, record, tolerance, dtype, threads, engine, keep_state, device
         As of `simulate`.
 
     Returns
@@ -112,6 +113,7 @@ def sweep_runs(
         threads=threads,
         engine=engine,
         keep_state=keep_state,
+        device=device,
     )
 
 

@@ -57,6 +57,7 @@ def simulate(
     dtype: npt.DTypeLike = "float64",
     threads: int | None = None,
     engine: str = "auto",
+    device: str = "cpu",
     overwrite_weights: bool = False,
     keep_state: bool | None = None,
     progress: bool | Update = False,
@@ -98,11 +99,16 @@ def simulate(
     threads : int, optional
         Number of threads; as many as there are processors by default. Results do not depend on it.
         Where fewer can start, those do the work, and a `RuntimeWarning` says how many.
-    engine : {"auto", "ensemble", "wide"}
+    engine : {"auto", "ensemble", "wide", "emulated"}
         How runs meet the processor. "ensemble": a SIMD lane per run, and groups of lanes on the
         threads. "wide": the threads share the layers of a run, whose weights stay in place. Both
         round differently. "auto" takes the second for linear networks of 65,536 parameters or more
-        whose layers have some 24 units or more.
+        whose layers have some 24 units or more. "emulated" is slow: the threads play what a
+        graphics processor does.
+    device : {"cpu", "cuda", "cuda:0", ...}
+        Who takes the steps: this processor, or a graphics processor of NVIDIA's, a thread for every
+        run, see `devices`. Results are those of the engine "ensemble", to the bit where this
+        processor has fused multiply-adds.
     overwrite_weights : bool, default False
         Whether the runs may move the memory of `weights` itself, where the layers are float64 views
         of one vector, as those of `Network.unflatten` and ``init.sample`` are: then a large network
@@ -170,6 +176,7 @@ def simulate(
         threads=threads,
         engine=engine,
         keep_state=keep_state,
+        device=device,
     )
     setting = RunSettings.of(dynamics)
     network, overwrite = landscape.network, truth("overwrite_weights", overwrite_weights)
@@ -233,6 +240,7 @@ def run_ensemble(
         slots,
         observers.visit if options.record.functions else None,
         progress,
+        options.device_table,
     )
     observers.carry_forward(outcome.status == _CONVERGED)
     axis = settings.kind.axis

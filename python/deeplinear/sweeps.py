@@ -16,6 +16,7 @@ from deeplinear.grid_runs import run_in_memory
 from deeplinear.init import Initialization
 from deeplinear.landscape import Landscape
 from deeplinear.landscapes import Landscapes
+from deeplinear.machine import Machine
 from deeplinear.records import Recorded
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def sweep(
     engine: str = "auto",
     keep_weights: bool | None = None,
     keep_state: bool | None = None,
+    device: str = "cpu",
     store: Any = None,
     executor: Any = None,
     budget: float | str | None = None,
@@ -80,7 +82,7 @@ def sweep(
         block then has one thread, unless `threads` says otherwise.
     budget : float or str, optional
         Seconds, or a text such as "3h", "90m" or "45s", after which no block of a store is begun.
-    steps, time, record, tolerance, dtype, threads, engine, keep_state
+    steps, time, record, tolerance, dtype, threads, engine, keep_state, device
         As of `simulate`.
 
     Returns
@@ -135,6 +137,7 @@ def sweep(
     return run_sweep(
         described,
         threads=threads,
+        device=device,
         store=store,
         executor=executor,
         budget=budget,
@@ -146,6 +149,7 @@ def run_sweep(
     sweep: Sweep,
     *,
     threads: int | None = None,
+    device: str = "cpu",
     store: Any = None,
     executor: Any = None,
     budget: float | str | None = None,
@@ -157,7 +161,7 @@ def run_sweep(
     ----------
     sweep : Sweep
         The description, such as `read_sweep` returns it.
-    threads, store, executor, budget, progress
+    threads, device, store, executor, budget, progress
         As of the function `sweep`.
 
     Returns
@@ -174,11 +178,11 @@ def run_sweep(
     if store is not None:
         from deeplinear.store.run import run_in_store
 
-        return run_in_store(sweep, store, executor, budget, threads, progress)
+        return run_in_store(sweep, store, executor, budget, Machine(threads, device), progress)
     for name, value in (("executor", executor), ("budget", budget)):
         if value is not None:
             raise ValueError(f"{name} must be None where no store is given; got {value!r}.")
-    return run_in_memory(sweep, threads, progress)
+    return run_in_memory(sweep, Machine(threads, device), progress)
 
 
 def refine(
@@ -188,6 +192,7 @@ def refine(
     executor: Any = None,
     budget: float | str | None = None,
     threads: int | None = None,
+    device: str = "cpu",
     progress: bool | Update = True,
 ) -> xr.Dataset:
     """Refine the grid of a store where the runs begin to end in another way.
@@ -215,7 +220,7 @@ def refine(
         no run fulfils whose record is not a number.
     levels : int, default 4
         How often cells are halved, at most 30. More than before go on from those that are there.
-    executor, budget, threads, progress
+    executor, budget, threads, device, progress
         As of `sweep` with a store.
 
     Returns
@@ -257,7 +262,7 @@ def refine(
     """
     from deeplinear.store.refinement import run_refinement
 
-    return run_refinement(store, by, levels, executor, budget, threads, progress)
+    return run_refinement(store, by, levels, executor, budget, Machine(threads, device), progress)
 
 
 def open_tree(store: Any) -> DataTree:

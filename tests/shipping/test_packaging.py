@@ -107,13 +107,25 @@ def test_minimums_are_stated(pyproject: dict[str, Any]) -> None:
     covered = re.fullmatch(r"deeplinear\[([a-z,]+)\]", extras["test"][0])
     assert covered
     names = {"test", *covered[1].split(",")}
-    assert names == extras.keys() - {"benchmark", "lint"}
+    assert names == extras.keys() - {"benchmark", "cuda13", "lint"}
     asked = [requirement for name in sorted(names) for requirement in extras[name]]
     for requirement in (*project["dependencies"], *asked):
         if requirement.startswith("deeplinear["):
             continue
         minimum = r"[a-z0-9-]+>=[0-9.]+(; python_version (<|>=) '3\.\d+')?$"
         assert re.match(minimum, requirement)
+
+
+def test_the_part_for_cuda_is_of_this_version(pyproject: dict[str, Any]) -> None:
+    part = ROOT / "packaging" / "cuda13" / "pyproject.toml"
+    if not part.is_file():
+        pytest.skip("the tests are away from the sources")
+    other = tomllib.loads(part.read_text(encoding="utf-8"))
+    version = pyproject["project"]["version"]
+    assert other["project"]["version"] == version
+    (needed,) = pyproject["project"]["optional-dependencies"]["cuda13"]
+    assert needed == f"{other['project']['name']}=={version}"
+    assert other["build-system"] == pyproject["build-system"]
 
 
 def test_pins_agree(pyproject: dict[str, Any]) -> None:

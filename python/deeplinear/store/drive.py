@@ -173,7 +173,7 @@ class _Drive:
         while self._queue and len(self._running) < window and not self._over():
             task = self._queue.popleft()
             tried = task.attempt + task.deaths
-            arguments = (self._store.path, task.index, tried, self._workers.threads, task.again)
+            arguments = (self._store.path, task.index, tried, self._workers.machine, task.again)
             try:
                 future = self._workers.submit(work, *arguments)
             except Exception as error:

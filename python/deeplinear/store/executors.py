@@ -9,13 +9,15 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing.connection import wait
 from typing import Any
 
 from deeplinear._support.checks import describe, number_of_threads
 from deeplinear._support.files import require
+from deeplinear.machine import ALL_THREADS, ONE_THREAD, Machine
 
-__all__ = ["Here", "Workers", "workers_of"]
+__all__ = ["Here", "Workers", "on", "workers_of"]
 
 #: Seconds in which a client takes leave of its scheduler.
 _CLOSING = 0.5
@@ -24,8 +26,8 @@ _CLOSING = 0.5
 class Workers(ABC):
     """What `drive` asks of those who work."""
 
-    #: Threads of a block, None for all processors.
-    threads: int | None = 1
+    #: Where a block is trained.
+    machine = ONE_THREAD
 
     @abstractmethod
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
@@ -50,8 +52,8 @@ class Workers(ABC):
 class Here(Workers):
     """The driver itself, with all processors: a task is done when it is handed over."""
 
-    def __init__(self, threads: int | None = None) -> None:
-        self.threads = threads
+    def __init__(self, machine: Machine = ALL_THREADS) -> None:
+        self.machine = machine
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:  # noqa: D102
         future: Future[Any] = Future()
@@ -172,7 +174,7 @@ def _ranks() -> Executor:
     return ranks
 
 
-def workers_of(executor: Any, threads: int | None = None) -> Workers:
+def workers_of(executor: Any, machine: Machine = ALL_THREADS) -> Workers:
     """Take what `sweep` takes as its executor.
 
     Raises
@@ -190,7 +192,7 @@ def workers_of(executor: Any, threads: int | None = None) -> Workers:
     if isinstance(executor, Workers):  # made by a command
         return executor
     if executor is None:
-        return Here(threads)
+        return Here(machine)
     if isinstance(executor, Executor):
         workers = Pool(executor)
     elif isinstance(executor, str) and executor == "processes":
@@ -208,6 +210,10 @@ def workers_of(executor: Any, threads: int | None = None) -> Workers:
         workers = Cluster(executor)
     else:
         raise TypeError(f"{takes}; got {describe(executor)}.")
-    if threads is not None:
-        workers.threads = threads
+    return on(workers, machine)
+
+
+def on(workers: Workers, machine: Machine) -> Workers:
+    """Say where blocks are trained: each by one thread where nothing else is said."""
+    workers.machine = machine if machine.threads is not None else replace(machine, threads=1)
     return workers

@@ -19,6 +19,7 @@ import xarray as xr
 
 from deeplinear.description import Sweep
 from deeplinear.landscapes import Landscapes
+from deeplinear.machine import Machine
 from deeplinear.runs import sweep_runs
 from deeplinear.seeds import labels
 from deeplinear.store.blocks import MOST_BLOCKS, Blocks, Index, rectangle
@@ -117,7 +118,7 @@ class Level(Store):
         """The values of every point, by dimension."""
         return {name: self.group[name][...].tolist() for name in self.dimensions}
 
-    def train(self, index: Index, threads: int | None) -> xr.Dataset:
+    def train(self, index: Index, machine: Machine) -> xr.Dataset:
         """Train the runs of a block, those of one landscape together."""
         cut = self.blocks.places(index)
         seeds = list(self.sweep.axes["seed"][cut["seed"]])
@@ -142,7 +143,7 @@ class Level(Store):
                 if name not in outer
             }
             runs = inner | {"seed": seeds * len(rows)}
-            part = self._trained(dict(zip(outer, values, strict=True)), runs, threads)
+            part = self._trained(dict(zip(outer, values, strict=True)), runs, machine)
             for name, whole in arrays.items():
                 own = part[name].values
                 own = own.reshape((len(rows), len(seeds), *own.shape[1:]))
@@ -151,7 +152,7 @@ class Level(Store):
         return xr.Dataset({name: _named(name, values) for name, values in arrays.items()})
 
     def _trained(
-        self, values: Mapping[str, Any], runs: Mapping[str, Sequence[Any]], threads: int | None
+        self, values: Mapping[str, Any], runs: Mapping[str, Sequence[Any]], machine: Machine
     ) -> xr.Dataset:
         sweep = self.sweep
         family = sweep.landscape
@@ -160,7 +161,8 @@ class Level(Store):
             sweep.init,
             sweep.dynamics,
             runs=runs,
-            threads=threads,
+            threads=machine.threads,
+            device=machine.device,
             progress=False,
             **sweep.arguments,
         )

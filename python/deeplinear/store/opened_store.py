@@ -18,6 +18,7 @@ from deeplinear._support.checks import describe
 from deeplinear._support.files import require, user_path
 from deeplinear.description import Sweep
 from deeplinear.grid_runs import run_in_memory
+from deeplinear.machine import Machine
 from deeplinear.options import STATUS
 from deeplinear.regression import Regression
 from deeplinear.store.blocks import Blocks, Index
@@ -92,9 +93,9 @@ class Store:
         root = getattr(self.group.store, "root", None)
         return Path(root) / self.group.path if isinstance(root, Path) else None
 
-    def train(self, index: Index, threads: int | None) -> xr.Dataset:
+    def train(self, index: Index, machine: Machine) -> xr.Dataset:
         """Train the runs of a block."""
-        return run_in_memory(self.sweep.part(self.blocks.places(index)), threads, False)
+        return run_in_memory(self.sweep.part(self.blocks.places(index)), machine, False)
 
     def done(self) -> set[Index]:
         """List the blocks that have their mark."""

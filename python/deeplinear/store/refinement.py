@@ -16,6 +16,7 @@ import xarray as xr
 from deeplinear._support.checks import describe, one_of, positive_integer
 from deeplinear._support.memory import require_free
 from deeplinear._support.progress import Update
+from deeplinear.machine import Machine
 from deeplinear.options import STATUS
 from deeplinear.seeds import labels
 from deeplinear.store.drive import drive
@@ -204,7 +205,7 @@ def run_refinement(
     levels: int,
     executor: Any,
     budget: float | str | None,
-    threads: int | None,
+    machine: Machine,
     progress: bool | Update,
 ) -> xr.Dataset:
     """Finish a store and its levels; as `deeplinear.refine`."""
@@ -212,7 +213,7 @@ def run_refinement(
     number = positive_integer("levels", levels, MOST_LEVELS)
     grid = opened(path)
     refinement = _Refinement(grid, _Criterion.of(by, grid), number)
-    with working(executor, threads, progress, f"{number} levels") as (workers, update):
+    with working(executor, machine, progress, f"{number} levels") as (workers, update):
         _finish(refinement, workers, seconds, update)
     return refinement.table()
 

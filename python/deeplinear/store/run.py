@@ -14,6 +14,7 @@ from deeplinear._support.checks import describe, positive
 from deeplinear._support.progress import Update, progress_bar
 from deeplinear._support.signals import terminated_as_interrupted
 from deeplinear.description import Sweep
+from deeplinear.machine import Machine
 from deeplinear.store.drive import Progress, drive
 from deeplinear.store.executors import Workers, workers_of
 from deeplinear.store.layout import create
@@ -43,12 +44,12 @@ def run_in_store(
     path: Any,
     executor: Any,
     budget: object,
-    threads: int | None,
+    machine: Machine,
     progress: bool | Update,
 ) -> xr.Dataset:
     """Finish what is left of a sweep in a store; as `deeplinear.sweep`."""
     seconds = seconds_of_budget(budget)
-    with working(executor, threads, progress, f"{sweep.runs} runs") as (workers, update):
+    with working(executor, machine, progress, f"{sweep.runs} runs") as (workers, update):
         store = create(path, sweep)
         ended = drive(store, workers, budget=seconds, report=lambda x: update(x.done / x.blocks))
     warn_of_failures(ended, stacklevel=5)
@@ -57,10 +58,10 @@ def run_in_store(
 
 @contextmanager
 def working(
-    executor: Any, threads: int | None, progress: bool | Update, text: str
+    executor: Any, machine: Machine, progress: bool | Update, text: str
 ) -> Iterator[tuple[Workers, Update]]:
     """Have workers and a bar, and SIGTERM stop as Ctrl-C does, while the block runs."""
-    workers = workers_of(executor, threads)
+    workers = workers_of(executor, machine)
     try:
         with progress_bar(progress, text) as update, terminated_as_interrupted():
             yield workers, update

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from deeplinear._support.padding import padded
+from deeplinear.machine import ONE_THREAD, Machine
 from deeplinear.store.blocks import Index
 from deeplinear.store.levels import LevelPath, opened_at
 from deeplinear.store.opened_store import CODES, FAILED, Store, trouble
@@ -63,7 +64,11 @@ def _opened(path: Any, number: int, written: int) -> Store:
 
 
 def work(
-    path: Any, index: Index, attempt: int = 0, threads: int | None = 1, again: bool = False
+    path: Any,
+    index: Index,
+    attempt: int = 0,
+    machine: Machine = ONE_THREAD,
+    again: bool = False,
 ) -> Worked:
     """Finish a block, unless it is finished.
 
@@ -75,8 +80,8 @@ def work(
         The block.
     attempt : int
         How often it was tried: arguments that differ are another task to those that remember tasks.
-    threads : int or None
-        The number of threads; None for as many as there are processors.
+    machine : Machine
+        The threads, None for as many as there are processors, and the device.
     again : bool
         Whether to train it though it is marked, since it failed before.
 
@@ -89,7 +94,7 @@ def work(
     store = _open(path)
     if not again and store.is_done(index):
         return Worked(index, 0, 0, 0.0, 0.0)
-    dataset = store.train(index, threads)
+    dataset = store.train(index, machine)
     trained = time.perf_counter()
     write(store, index, dataset)
     end = time.perf_counter()

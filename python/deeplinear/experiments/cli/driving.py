@@ -14,6 +14,7 @@ from deeplinear._support.checks import number_of_threads, positive_integer
 from deeplinear._support.memory import size_of
 from deeplinear._support.progress import progress_text
 from deeplinear.description import Sweep
+from deeplinear.device import check_device
 from deeplinear.experiments.cli import (
     FAILED_BLOCKS,
     INTERRUPTED,
@@ -23,10 +24,11 @@ from deeplinear.experiments.cli import (
 )
 from deeplinear.experiments.cli.described import described
 from deeplinear.experiments.cli.endings import one_sentence, stop
+from deeplinear.machine import Machine
 from deeplinear.store.blocks import seconds_of
 from deeplinear.store.drive import Progress, drive
 from deeplinear.store.errors import NoWorkers, StoreError
-from deeplinear.store.executors import Here, Processes, Workers, workers_of
+from deeplinear.store.executors import Here, Processes, Workers, on, workers_of
 from deeplinear.store.layout import create
 from deeplinear.store.log import BlockLog
 from deeplinear.store.opened_store import Store, opened
@@ -60,21 +62,31 @@ class Work:
         The threads of a block.
     log : Path or None
         Where a line for every block goes.
+    device : str
+        Who takes the steps, as of `deeplinear.simulate`.
     """
 
     budget: str | None
     threads: int | None
     log: Path | None
+    device: str = "cpu"
 
     @property
     def seconds(self) -> float | None:
         """The budget in seconds."""
         return seconds_of_budget(self.budget)
 
+    @property
+    def machine(self) -> Machine:
+        """Where blocks are trained."""
+        return Machine(self.threads, self.device)
+
     def check(self) -> None:
         """Check the arguments before anything is made."""
         if self.threads is not None:
             positive_integer("--threads", self.threads)
+        if self.device != "cpu":
+            check_device(self.device)
         _ = self.seconds
 
 
@@ -111,7 +123,7 @@ def sweep_file(
             return
         if where is None:
             raise ValueError("--store must say where the runs are kept; got nothing.")
-        workers = workers_by(processes, dask, mpi, work.threads)
+        workers = workers_by(processes, dask, mpi, work.machine)
         try:
             _finish(create(where, sweep), workers, work)
         finally:
@@ -122,7 +134,7 @@ def work_on(where: str, work: Work) -> None:
     """Finish what is left of a store, beside others that do the same."""
     with store_endings():
         work.check()
-        _finish(opened(where), Here(work.threads), work)
+        _finish(opened(where), Here(work.machine), work)
 
 
 def check_engine(processes: int | None, dask: str | None, mpi: bool) -> None:
@@ -133,10 +145,10 @@ def check_engine(processes: int | None, dask: str | None, mpi: bool) -> None:
         positive_integer("--processes", processes)
 
 
-def workers_by(processes: int | None, dask: str | None, mpi: bool, threads: int | None) -> Workers:
+def workers_by(processes: int | None, dask: str | None, mpi: bool, machine: Machine) -> Workers:
     """Return who is to work."""
     if processes is None and dask is None:
-        return workers_of("mpi" if mpi else None, threads)
+        return workers_of("mpi" if mpi else None, machine)
     if dask is not None:
         if "://" not in dask:
             raise ValueError(
@@ -144,13 +156,12 @@ def workers_by(processes: int | None, dask: str | None, mpi: bool, threads: int 
                 f"got {dask!r}."
             )
         try:
-            return workers_of(dask, threads)
+            return workers_of(dask, machine)
         except OSError as error:
             reason = str(error).partition("\n")[0].removesuffix(".")
             stop(f"--dask {dask} could not be reached: {reason}.", NO_WORKERS)
     workers = Processes(processes)
-    workers.threads = 1 if threads is None else threads
-    return workers
+    return on(workers, machine)
 
 
 def _place() -> int:

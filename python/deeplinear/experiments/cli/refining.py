@@ -36,7 +36,7 @@ def refine(
         work.check()
         folder = None if out is None else writable_directory("--out", out)
         opened(where)
-        workers = workers_by(processes, dask, mpi, work.threads)
+        workers = workers_by(processes, dask, mpi, work.machine)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # the last sentence says it

@@ -32,6 +32,7 @@ _Threads = Annotated[
     int | None,
     typer.Option(help="Threads of a block: one per processor in this process, else one."),
 ]
+_Device = Annotated[str, typer.Option(help="Who takes the steps: cpu, cuda, cuda:0, cuda:1, ...")]
 _Log = Annotated[
     Path | None, typer.Option(help="File to which a line of JSON is added for every block.")
 ]
@@ -59,6 +60,7 @@ def sweep(
     mpi: _Mpi = False,
     budget: _Budget = None,
     threads: _Threads = None,
+    device: _Device = "cpu",
     log: _Log = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what it would take, and make nothing.")
@@ -73,7 +75,7 @@ def sweep(
     driving.sweep_file(
         file,
         store,
-        driving.Work(budget, threads, log),
+        driving.Work(budget, threads, log, device),
         processes=processes,
         dask=dask,
         mpi=mpi,
@@ -82,11 +84,17 @@ def sweep(
     )
 
 
-def work(store: _Store, budget: _Budget = None, threads: _Threads = None, log: _Log = None) -> None:
+def work(
+    store: _Store,
+    budget: _Budget = None,
+    threads: _Threads = None,
+    device: _Device = "cpu",
+    log: _Log = None,
+) -> None:
     """Finish blocks of a store that is there, beside any number of others that do so."""
     with at_once(), one_sentence():
         from deeplinear.experiments.cli import driving
-    driving.work_on(store, driving.Work(budget, threads, log))
+    driving.work_on(store, driving.Work(budget, threads, log, device))
 
 
 def refine(
@@ -104,6 +112,7 @@ def refine(
     mpi: _Mpi = False,
     budget: _Budget = None,
     threads: _Threads = None,
+    device: _Device = "cpu",
 ) -> None:
     """Add points to a store where the runs begin to end in another way."""
     with at_once(), one_sentence():
@@ -113,7 +122,7 @@ def refine(
         by,
         levels,
         out,
-        driving.Work(budget, threads, None),
+        driving.Work(budget, threads, None, device),
         processes=processes,
         dask=dask,
         mpi=mpi,
