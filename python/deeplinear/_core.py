@@ -6,6 +6,7 @@ variable ``DEEPLINEAR_SIMD`` names another level to load.
 """
 
 import os
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
@@ -94,6 +95,7 @@ def cuda_modules() -> list[ModuleType | ImportError]:
     return [_imported(home) for home in _CUDA_HOMES]
 
 
+@cache
 def _imported(home: str) -> ModuleType | ImportError:
     try:
         return import_module(home)

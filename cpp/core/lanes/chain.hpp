@@ -36,6 +36,8 @@ struct StageDyads {
   }
 };
 
+// Loops over the D entries of a vector are unrolled before the compiler looks at its arrays: so
+// they are registers.
 namespace detail {
 
 // pull through the layers of a square segment; the vector stays in registers from layer to layer.
@@ -44,19 +46,26 @@ constexpr void pull_square(const Shape& net, Segment segment, Numbers W, Numbers
                            const StageDyads<P, Numbers>& dyads) {
   P x[D], y[D];
   Index w = net.weights[segment.last], at = net.vectors[segment.last];
+#pragma GCC unroll 8
   for (int j = 0; j < D; ++j) x[j] = u[at + j];
   for (int k = segment.last; k >= segment.first; --k, w -= D * D) {
+#pragma GCC unroll 8
     for (int j = 0; j < D; ++j) y[j] = zero<P>();
+#pragma GCC unroll 8
     for (int i = 0; i < D; ++i) {
+#pragma GCC unroll 8
       for (int j = 0; j < D; ++j) y[j] = fma(W[w + i * D + j], x[i], y[j]);
     }
     for (int s = 0; s < dyads.count; ++s) {
       P c = zero<P>();
+#pragma GCC unroll 8
       for (int i = 0; i < D; ++i) c = fma(dyads.u[s][at + i], x[i], c);
       c = c * dyads.coefficient[s];
+#pragma GCC unroll 8
       for (int j = 0; j < D; ++j) y[j] = fma(c, dyads.v[s][at - D + j], y[j]);
     }
     at -= D;
+#pragma GCC unroll 8
     for (int j = 0; j < D; ++j) u[at + j] = x[j] = y[j];
   }
 }
@@ -67,19 +76,25 @@ constexpr void push_square(const Shape& net, Segment segment, Numbers W, Numbers
                            const StageDyads<P, Numbers>& dyads) {
   P x[D], y[D];
   Index w = net.weights[segment.first], at = net.vectors[segment.first - 1];
+#pragma GCC unroll 8
   for (int j = 0; j < D; ++j) x[j] = v[at + j];
   for (int k = segment.first; k <= segment.last; ++k, w += D * D) {
+#pragma GCC unroll 8
     for (int i = 0; i < D; ++i) {
       y[i] = zero<P>();
+#pragma GCC unroll 8
       for (int j = 0; j < D; ++j) y[i] = fma(W[w + i * D + j], x[j], y[i]);
     }
     for (int s = 0; s < dyads.count; ++s) {
       P c = zero<P>();
+#pragma GCC unroll 8
       for (int j = 0; j < D; ++j) c = fma(dyads.v[s][at + j], x[j], c);
       c = c * dyads.coefficient[s];
+#pragma GCC unroll 8
       for (int i = 0; i < D; ++i) y[i] = fma(c, dyads.u[s][at + D + i], y[i]);
     }
     at += D;
+#pragma GCC unroll 8
     for (int i = 0; i < D; ++i) v[at + i] = x[i] = y[i];
   }
 }
@@ -90,12 +105,15 @@ constexpr void move_square(const Shape& net, Segment segment, Numbers W, Numbers
                            Move move) {
   P x[D], y[D];
   Index w = net.weights[segment.first], at = net.vectors[segment.first - 1];
+#pragma GCC unroll 8
   for (int j = 0; j < D; ++j) x[j] = v[at + j];
   for (int k = segment.first; k <= segment.last; ++k, w += D * D) {
     at += D;
+#pragma GCC unroll 8
     for (int i = 0; i < D; ++i) {
       const auto factor = move.row(P(u[at + i]));
       y[i] = zero<P>();
+#pragma GCC unroll 8
       for (int j = 0; j < D; ++j) {
         const Index n = w + i * D + j;
         const P old = W[n];
@@ -103,6 +121,7 @@ constexpr void move_square(const Shape& net, Segment segment, Numbers W, Numbers
         W[n] = move(n, old, factor, x[j]);
       }
     }
+#pragma GCC unroll 8
     for (int i = 0; i < D; ++i) v[at + i] = x[i] = y[i];
   }
 }

@@ -45,6 +45,10 @@ class LaneStages : LaneMemory<Kernel>, public Kernel {
         Kernel(Memory::numbers.view(), tableau, Memory::memory.data()),
         net_(problem.net) {}
 
+  // Apart from the loop over steps, whose own numbers would take registers from theirs
+  [[gnu::noinline]] P start(P* W) { return Kernel::start(W); }
+  [[gnu::noinline]] void descend(P* W, P h) { Kernel::descend(W, h); }
+
   // The lane takes a run, which is one that goes on where there is a state.
   void begin(P*, int lane, const RuleSettings& settings, double, std::int64_t,
              const Scalar* state) {

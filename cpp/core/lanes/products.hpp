@@ -31,12 +31,15 @@ constexpr void transposed_product(int rows, int cols, Weights W, X x, Y y, bool 
     return with_constant(cols, [&](auto columns) {
       constexpr int C = decltype(columns)::value;
       P sum[C];
+#pragma GCC unroll 8
       for (int j = 0; j < C; ++j) sum[j] = add ? P(y[j]) : zero<P>();
       auto row = W;
       for (int i = 0; i < rows; ++i, row = row + C) {
         const P factor = x[i];
+#pragma GCC unroll 8
         for (int j = 0; j < C; ++j) sum[j] = fma(row[j], factor, sum[j]);
       }
+#pragma GCC unroll 8
       for (int j = 0; j < C; ++j) y[j] = sum[j];
     });
   }
@@ -45,9 +48,11 @@ constexpr void transposed_product(int rows, int cols, Weights W, X x, Y y, bool 
     const auto w = W + Index(first) * cols;
     const bool onto = first > 0 || add;
     P factor[R];  // a write to y could change x, for all that the compiler knows
+#pragma GCC unroll 8
     for (int r = 0; r < R; ++r) factor[r] = x[first + r];
     for (int j = 0; j < cols; ++j) {
       P sum = onto ? P(y[j]) : zero<P>();
+#pragma GCC unroll 8
       for (int r = 0; r < R; ++r) sum = fma(w[Index(r) * cols + j], factor[r], sum);
       y[j] = sum;
     }
@@ -62,6 +67,18 @@ inline constexpr bool moves = true;
 template <>
 inline constexpr bool moves<NoMove> = false;
 
+// One entry of a pass: the n-th weight, in row and column of factor and xj. It is inlined whatever
+// a compiler thinks of its size, which would call it for every entry.
+template <bool Product, class P, class Weights, class Factor, class Move>
+[[gnu::always_inline]] constexpr void pass_entry(Weights at, [[maybe_unused]] Index n, const P& xj,
+                                                 [[maybe_unused]] const Factor& factor,
+                                                 [[maybe_unused]] P& sum,
+                                                 [[maybe_unused]] const Move& move) {
+  const P w = at[0];
+  if constexpr (Product) sum = fma(w, xj, sum);
+  if constexpr (moves<Move>) at[0] = move(n, w, factor, xj);
+}
+
 // With Product, y = W x; and unless Move is NoMove, the same pass moves the weights by a gradient
 // u x^T, see rules/rule.hpp; x (cols,), y and u (rows,); W begins at the weight `start`.
 template <bool Product, class P, class Weights, class X, class Y, class Move, class U>
@@ -73,23 +90,19 @@ constexpr void pass(int rows, int cols, Weights W, Index start, X x, Y y, Move m
       return NoMove{};
     }
   };
-  const auto entry = [&](auto at, [[maybe_unused]] Index n, const P& xj,
-                         [[maybe_unused]] const auto& factor, [[maybe_unused]] P& sum) {
-    const P w = at[0];
-    if constexpr (Product) sum = fma(w, xj, sum);
-    if constexpr (moves<Move>) at[0] = move(n, w, factor, xj);
-  };
   if (cols <= largest_narrow) {
     return with_constant(cols, [&](auto columns) {
       constexpr int C = decltype(columns)::value;
       P part[C];
+#pragma GCC unroll 8
       for (int j = 0; j < C; ++j) part[j] = x[j];
       auto row = W;
       Index n = start;
       for (int i = 0; i < rows; ++i, row = row + C, n += C) {
         P sum = zero<P>();
         const auto factor = factor_of(i);
-        for (int j = 0; j < C; ++j) entry(row + j, n + j, part[j], factor, sum);
+#pragma GCC unroll 8
+        for (int j = 0; j < C; ++j) pass_entry<Product>(row + j, n + j, part[j], factor, sum, move);
         if constexpr (Product) y[i] = sum;
       }
     });
@@ -100,18 +113,21 @@ constexpr void pass(int rows, int cols, Weights W, Index start, X x, Y y, Move m
     const auto w = W + offset;
     P sum[R];
     decltype(factor_of(0)) factor[R];
+#pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
       sum[r] = zero<P>();
       factor[r] = factor_of(first + r);
     }
     for (int j = 0; j < cols; ++j) {
       const P xj = x[j];
+#pragma GCC unroll 8
       for (int r = 0; r < R; ++r) {
         const Index n = Index(r) * cols + j;
-        entry(w + n, start + offset + n, xj, factor[r], sum[r]);
+        pass_entry<Product>(w + n, start + offset + n, xj, factor[r], sum[r], move);
       }
     }
     if constexpr (Product) {
+#pragma GCC unroll 8
       for (int r = 0; r < R; ++r) y[first + r] = sum[r];
     }
   });

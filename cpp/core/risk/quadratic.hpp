@@ -56,11 +56,14 @@ class QuadraticRisk {
   // v_0 = dR/dw (d,); returns the excess risk R(w) - R(w*).
   template <class W, class Out>
   constexpr P gradient(W w, Out v0) {
+    // What is written could change these, for all that the compiler knows.
     const int d = risk_.dimension;
-    for (int j = 0; j < d; ++j) delta_[j] = w[j] - P(risk_.minimizer[j]);
+    const Scalar *const minimizer = risk_.minimizer, *const covariance = risk_.twice_covariance;
+    const Numbers delta = delta_;
+    for (int j = 0; j < d; ++j) delta[j] = w[j] - P(minimizer[j]);
     if (risk_.by_modes) return gradient_by_modes(risk_, error_, map_, w, v0);
-    product(d, d, risk_.twice_covariance, delta_, v0);
-    return P(Scalar(0.5)) * dot<P>(d, delta_, v0);
+    product(d, d, covariance, delta, v0);
+    return P(Scalar(0.5)) * dot<P>(d, delta, v0);
   }
 
   // y = R'' x = 2 C x, x and y (d,)
@@ -136,11 +139,14 @@ class QuadraticRisk {
         constexpr int R = decltype(block)::value;
         const Scalar* entry = M + Index(first) * cols;
         P sum[R];
+#pragma GCC unroll 8
         for (int r = 0; r < R; ++r) sum[r] = zero<P>();
         for (int j = 0; j < cols; ++j, ++entry) {
           const P xj = x[j];
+#pragma GCC unroll 8
           for (int r = 0; r < R; ++r) sum[r] = fma(P(entry[r * cols]), xj, sum[r]);
         }
+#pragma GCC unroll 8
         for (int r = 0; r < R; ++r) y[first + r] = sum[r];
       });
     }
