@@ -1,7 +1,7 @@
 """PTX to C, an instruction a statement: what nvcc compiled runs on this machine.
 
-All state spaces are plain memory here: a kernel gets its parameters and the shared memory of its
-block as pointers, and local memory is an array of the function.
+State spaces are plain memory here: a kernel gets its parameters and the shared memory of its block
+as pointers, and local memory is an array of the function. Addresses of shared memory are offsets.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ TYPES = {
 }
 HEAD = """#include <math.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 static inline double as_f64(uint64_t x) { double y; memcpy(&y, &x, 8); return y; }
 static inline float as_f32(uint32_t x) { float y; memcpy(&y, &x, 4); return y; }
@@ -40,7 +41,8 @@ def name(register: str) -> str:
 class Function:
     """A function of PTX, and the C of it."""
 
-    def __init__(self, header: str, body: str) -> None:
+    def __init__(self, header: str, body: str, shared: str = "") -> None:
+        self.shared = shared
         self.kernel = ".entry" in header
         found = re.search(
             r"\.(?:entry|func)\s+(?:\(([^)]*)\)\s*)?([\w$]+)\s*\((.*)\)", header, re.S
@@ -78,7 +80,7 @@ class Function:
             return f"as_f32(0x{text[2:]}u)"
         if re.fullmatch(r"-?\d+", text):
             return f"(({TYPES[kind]}){text}ll)" if kind in TYPES and kind != "pred" else text
-        return f"(uint64_t){name(text)}"
+        return "0" if text == self.shared else f"(uint64_t){name(text)}"
 
     def address(self, text: str) -> str:
         found = re.fullmatch(r"\[\s*([^\s+\]]+)\s*(?:\+\s*(-?\d+))?\s*\]", text.strip())
@@ -124,20 +126,26 @@ class Function:
                 f"case {i}: goto {name(one)};" for i, one in enumerate(self.targets[table])
             )
             return f"switch ({self.operand(index)}) {{ {cases} }}"
-        if head == "ret":
+        if head in ("ret", "exit"):
             return "return;"
+        if head == "trap":
+            return "abort();"
         if head == "call":
             found = re.fullmatch(r"(?:\((\w+)\)\s*,\s*)?([\w$]+)\s*(?:,\s*\((.*)\))?", rest, re.S)
             assert found, rest
             return f"{found[2]}({', '.join(filter(None, (found[1], found[3])))});"
         given = split(rest)
         if head in ("ld", "st"):
-            return self.memory(head, "v2" in op or "v4" in op, kind, given)
+            return self.memory(op, kind, given)
         to, *others = given
         x = [self.operand(one, kind) for one in others]
         c = TYPES.get(kind, "")
         if head == "mov" and "{" in rest:
             return self.packed(to, others[0])
+        if head == "mov" and kind[0] != "f":
+            held = (self.types.get(to, ""), self.types.get(others[0], ""))
+            if held[0][:1] == "f" != held[1][:1]:
+                return f"{name(to)} = as_{held[0]}({x[0]});"
         return f"{name(to.split('|')[0])} = {self.value(op, kind, c, x, others)};"
 
     def value(self, op: list[str], kind: str, c: str, x: list[str], given: list[str]) -> str:
@@ -145,7 +153,9 @@ class Function:
         if head == "mov":
             return self.bits(kind, given[0], x[0])
         if head == "cvta":
-            return x[0]
+            if "shared" not in op:
+                return x[0]
+            return f"{x[0]} - (uint64_t)own" if "to" in op else f"(uint64_t)(own + {x[0]})"
         if head == "fma":
             return f"fma{'' if kind == 'f64' else 'f'}({', '.join(x)})"
         if head == "selp":
@@ -193,6 +203,9 @@ class Function:
             to, source = op[-2], TYPES[op[-1]]
             assert "rz" in op or to[0] == "f" or op[-1][0] != "f", op
             return f"({TYPES[to]})({source}){x[0]}"
+        if head == "rcp":
+            assert "rn" in op, op
+            return f"1 / {x[0]}"
         if head == "sqrt":
             return f"{'sqrt' if kind == 'f64' else 'sqrtf'}({x[0]})"
         raise ValueError(f"unknown instruction {'.'.join(op)} {given}")
@@ -238,12 +251,14 @@ class Function:
         whole = f"((uint64_t)(uint32_t){low} | (uint64_t)(uint32_t){high} << 32)"
         return f"{name(to)} = {f'as_f64({whole})' if self.types[to.strip()] == 'f64' else whole};"
 
-    def memory(self, head: str, vector: bool, kind: str, given: list[str]) -> str:
+    def memory(self, op: list[str], kind: str, given: list[str]) -> str:
+        head, vector = op[0], "v2" in op or "v4" in op
         place, value = (given[1], given[0]) if head == "ld" else (given[0], given[1])
         values = [one.strip() for one in value.strip("{} ").split("|")] if vector else [value]
         c, lines = TYPES[kind], []
         for i, one in enumerate(values):
-            at = f"*({c}*)({self.address(place)} + {i} * sizeof({c}))"
+            base = "own + (uint32_t)" if "shared" in op else ""
+            at = f"*({c}*)({base}({self.address(place)} + {i} * sizeof({c})))"
             if head == "st":
                 held = self.types.get(one.strip(), "")
                 written = self.bits(kind, one, self.operand(one, kind))
@@ -284,6 +299,7 @@ def statements(body: str) -> list[str]:
 def functions(ptx: str) -> list[Function]:
     """All functions of a module that have a body."""
     ptx = re.sub(r"//[^\n]*", "", ptx)
+    shared = re.search(r"\.extern\s+\.shared\s+\.align\s+\d+\s+\.b8\s+([\w$]+)\[\]", ptx)
     found, place = [], 0
     pattern = re.compile(
         r"(?:\.visible\s+|\.weak\s+)*\.(?:entry|func)\b[^{;]*?\)[^{;]*(?=[{;])", re.S
@@ -299,14 +315,17 @@ def functions(ptx: str) -> list[Function]:
             if depth == 0:
                 break
         header = match[0].split(".noreturn")[0]
-        found.append(Function(header, ptx[place + 1 : end - 1]))
+        found.append(Function(header, ptx[place + 1 : end - 1], shared[1] if shared else ""))
         place = end
     return found
 
 
-def translate(ptx: str) -> tuple[str, list[str]]:
-    """The C of a module, and the names of its kernels."""
-    found = functions(ptx)
+def translate(ptx: str, kernels: str = "") -> tuple[str, str, list[str]]:
+    """The C of a module: its head, its functions, and the names of its kernels.
+
+    Of the kernels, those alone whose names a pattern is found in.
+    """
+    found = [one for one in functions(ptx) if not one.kernel or re.search(kernels, one.name)]
     declared = [f"{one.signature};" for one in found]
-    text = "\n".join([HEAD, *declared, *(one.c() for one in found)])
-    return text, [one.name for one in found if one.kernel]
+    head = "\n".join([HEAD, *declared])
+    return head, "\n".join(one.c() for one in found), [one.name for one in found if one.kernel]

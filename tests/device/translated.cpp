@@ -51,15 +51,16 @@ const TranslatedKernel* find(const KernelName& kernel, bool shared) {
   return nullptr;
 }
 
-// Every second network has room in shared memory.
-bool has_room(std::size_t bytes) {
-  return bytes / 256 % 2 == 0;
+// Every second network has room in shared memory, where both kernels are there.
+bool has_room(const KernelName& kernel, std::size_t bytes) {
+  const bool shared = find(kernel, true), global = find(kernel, false);
+  return shared && (!global || bytes / 256 % 2 == 0);
 }
 
 const char* occupancy(int, const KernelName& kernel, std::size_t bytes, long long* blocks,
                       bool* room) {
   *blocks = 1;
-  *room = has_room(bytes);
+  *room = has_room(kernel, bytes);
   return find(kernel, *room) ? nullptr : "this kernel was not translated";
 }
 
@@ -70,7 +71,7 @@ SlotCount blocks_of(const KernelName& kernel, const void* task) {
 }
 
 const char* run(int, const KernelName& kernel, const void* task, std::size_t bytes) {
-  const TranslatedKernel* found = find(kernel, has_room(bytes));
+  const TranslatedKernel* found = find(kernel, has_room(kernel, bytes));
   const SlotCount blocks =
       kernel.single ? blocks_of<float>(kernel, task) : blocks_of<double>(kernel, task);
   char* const arguments[] = {static_cast<char*>(const_cast<void*>(task))};

@@ -51,9 +51,10 @@ constexpr void copy(Index count, Numbers from, Numbers to) {
 
 }  // namespace detail
 
-// The run of a slot, whose numbers are at `numbers`; returns how many steps it took.
+// The run of a slot, whose numbers are at W; returns how many steps it took. It is a part of its
+// kernel, which alone knows in what memory they are.
 template <class Stages>
-constexpr SlotCount take_fixed_steps(const Task<typename Stages::Data>& task, SlotCount slot,
+[[gnu::always_inline]] constexpr SlotCount take_fixed_steps(const Task<typename Stages::Data>& task, SlotCount slot,
                                      typename Stages::Numbers W) {
   using P = typename Stages::P;
   using Scalar = typename P::Scalar;
@@ -78,7 +79,7 @@ constexpr SlotCount take_fixed_steps(const Task<typename Stages::Data>& task, Sl
 
 // The same for adaptive steps; returns how many it tried.
 template <class Stages>
-constexpr SlotCount take_adaptive_steps(const Task<typename Stages::Data>& task, SlotCount slot,
+[[gnu::always_inline]] constexpr SlotCount take_adaptive_steps(const Task<typename Stages::Data>& task, SlotCount slot,
                                         typename Stages::Numbers W) {
   using P = typename Stages::P;
   using Scalar = typename P::Scalar;
@@ -92,7 +93,7 @@ constexpr SlotCount take_adaptive_steps(const Task<typename Stages::Data>& task,
     const P h(control.length<Scalar>(task.end)), highest(Scalar(control.highest()));
     P excess = zero<P>();
     for (int s = 1; s <= last; ++s) excess = stages.evaluate(W, s, h);
-    const P error = stages.squared_error(W, dopri5_error, h, rtol, atol);
+    const P error = stages.squared_error(W, h, rtol, atol);
     const bool exact = any((error <= one) & finite(excess));
     const bool good = exact && any(excess <= highest);
     StepControl next = control;
@@ -120,7 +121,7 @@ constexpr SlotCount take_adaptive_steps(const Task<typename Stages::Data>& task,
 
 // A thread's part of a launch: `memory` is that of its block, (numbers, 32).
 template <class Stages, bool Adaptive>
-constexpr void run_slot(const Task<typename Stages::Data>& task, SlotCount block, int place,
+[[gnu::always_inline]] constexpr void run_slot(const Task<typename Stages::Data>& task, SlotCount block, int place,
                         typename Stages::Scalar* memory) {
   using Numbers = typename Stages::Numbers;
   const SlotCount slot = block * slots_per_block + place;

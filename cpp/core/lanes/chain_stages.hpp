@@ -61,7 +61,7 @@ class ChainStages {
   constexpr R& rule() { return rule_; }
   constexpr Numbers kept() const { return kept_; }
 
-  constexpr P start(Numbers W) {
+  [[gnu::always_inline]] constexpr P start(Numbers W) {
     if (over_u(tableau_)) set_readout(0);
     return pull_stage(W, 0, {});
   }
@@ -88,10 +88,9 @@ class ChainStages {
     with_rows(tableau_.b, h, [&](auto&& rows) { add_rows(net_, W, rows, mask); });
   }
 
-  template <class Coefficients>
-  constexpr P squared_error(Numbers W, const Coefficients& e, P h, P rtol, P atol) {
+  constexpr P squared_error(Numbers W, P h, P rtol, P atol) {
     P error = zero<P>();
-    with_rows(e, h,
+    with_rows(tableau_.error, h,
               [&](auto&& rows) { error = deeplinear::squared_error(net_, W, rows, rtol, atol); });
     return error;
   }
@@ -150,7 +149,7 @@ class ChainStages {
   }
 
   // u^s and v^s_0 at the weights W plus dyads; returns the excess risk there.
-  constexpr P pull_stage(Numbers W, int s, const Dyads& dyads) {
+  [[gnu::always_inline]] constexpr P pull_stage(Numbers W, int s, const Dyads& dyads) {
     pull(net_, W, u(s), dyads);
     return risk_.gradient(u(s), v(s));
   }

@@ -72,9 +72,8 @@ class SampleStages {
     add_rows(net_, W, rows_of(tableau_.b, h), mask);
   }
 
-  template <class Coefficients>
-  constexpr P squared_error(Numbers W, const Coefficients& e, P h, P rtol, P atol) {
-    return deeplinear::squared_error(net_, W, rows_of(e, h), rtol, atol);
+  constexpr P squared_error(Numbers W, P h, P rtol, P atol) {
+    return deeplinear::squared_error(net_, W, rows_of(tableau_.error, h), rtol, atol);
   }
 
   // w += sum_s c_s K_s of a lane, in float64

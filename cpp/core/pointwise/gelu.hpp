@@ -20,9 +20,10 @@ struct Gelu {
     // Above it g is 1, and below minus it as small as normal numbers are.
     constexpr Scalar bound = sizeof(Scalar) == 8 ? Scalar(21) : Scalar(9.5);
     const P tail = at_least(z, -bound), x = at_most(tail, bound), square = x * x;
-    const auto [shifted, B, rA] = power_of_two(x * fma(square, P(-cubic2), P(-c2)));
+    const PowerOfTwo<P> power = power_of_two(x * fma(square, P(-cubic2), P(-c2)));
     // g and 1 - g have a share of the same denominator each: neither is lost to cancellation.
-    const P below = B - rA, above = multiply_by_power(B + rA, shifted);
+    const P below = power.B - power.rA,
+            above = multiply_by_power(power.B + power.rA, power.shifted);
     const P inverse = one / (below + above);
     const P g = below * inverse, rest = above * inverse;
     const P dt = fma(square, P(3 * cubic), P(c)), h = x * dt;

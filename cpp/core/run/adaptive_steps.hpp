@@ -76,7 +76,7 @@ class AdaptiveSteps : protected Ensemble<Stages> {
       if (Base::stop_between_stages()) return zero<P>();
     }
     const RiskValues values = Base::risk_values(excess);
-    const P error = stages_.squared_error(Base::W(), dopri5_error, h, rtol_, atol_);
+    const P error = stages_.squared_error(Base::W(), h, rtol_, atol_);
     const Mask<P> exact = (error <= P(Scalar(1))) & finite(excess) & Base::running();
     const Mask<P> good = exact & (excess <= highest);
     const P accepted = select(good, P(Scalar(1)), zero<P>());

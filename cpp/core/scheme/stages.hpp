@@ -31,15 +31,14 @@ concept DescentStages = requires(S& stages, typename S::P* W, const typename S::
 
 // Of every tableau
 template <class S>
-concept Stages =
-    DescentStages<S> && requires(S& stages, typename S::P* W, const typename S::P& h, int s,
-                                 const Mask<typename S::P>& mask, const StageWeights& e) {
-      { stages.tableau() } -> std::same_as<const Tableau&>;
-      { stages.evaluate(W, s, h) } -> std::same_as<typename S::P>;
-      { stages.evaluate_at(W, s) } -> std::same_as<typename S::P>;
-      stages.take_over(s, mask);
-      stages.advance(W, h, mask);
-      { stages.squared_error(W, e, h, h, h) } -> std::same_as<typename S::P>;
-    };
+concept Stages = DescentStages<S> && requires(S& stages, typename S::P* W, const typename S::P& h,
+                                              int s, const Mask<typename S::P>& mask) {
+  { stages.tableau() } -> std::same_as<const Tableau&>;
+  { stages.evaluate(W, s, h) } -> std::same_as<typename S::P>;
+  { stages.evaluate_at(W, s) } -> std::same_as<typename S::P>;
+  stages.take_over(s, mask);
+  stages.advance(W, h, mask);
+  { stages.squared_error(W, h, h, h) } -> std::same_as<typename S::P>;
+};
 
 }  // namespace deeplinear

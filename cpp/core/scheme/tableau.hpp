@@ -4,19 +4,21 @@
 namespace deeplinear {
 
 // An explicit Runge-Kutta method: stage s at W + h sum_j a[s][j] K_j, the step W + h sum_s b[s]
-// K_s.
+// K_s. Where it has an estimate of its error, that is h sum_s error[s] K_s.
 struct Tableau {
   static constexpr int capacity = 7;
   int stages;
   double a[capacity][capacity];
   double b[capacity];
+  double error[capacity];
 };
 
 namespace tableaus {
 
-inline constexpr Tableau euler{1, {}, {1}};
+inline constexpr Tableau euler{1, {}, {1}, {}};
 
-inline constexpr Tableau rk4{4, {{}, {0.5}, {0, 0.5}, {0, 0, 1}}, {1. / 6, 1. / 3, 1. / 3, 1. / 6}};
+inline constexpr Tableau rk4{
+    4, {{}, {0.5}, {0, 0.5}, {0, 0, 1}}, {1. / 6, 1. / 3, 1. / 3, 1. / 6}, {}};
 
 // Dormand and Prince, A family of embedded Runge-Kutta formulae, 1980. The seventh stage is the
 // first of the next step.
@@ -29,7 +31,9 @@ inline constexpr Tableau dopri5{
      {19372. / 6561, -25360. / 2187, 64448. / 6561, -212. / 729},
      {9017. / 3168, -355. / 33, 46732. / 5247, 49. / 176, -5103. / 18656},
      {35. / 384, 0, 500. / 1113, 125. / 192, -2187. / 6784, 11. / 84}},
-    {35. / 384, 0, 500. / 1113, 125. / 192, -2187. / 6784, 11. / 84, 0}};
+    {35. / 384, 0, 500. / 1113, 125. / 192, -2187. / 6784, 11. / 84, 0},
+    // Fifth-order minus embedded fourth-order weights
+    {71. / 57600, 0, -71. / 16695, 71. / 1920, -17253. / 339200, 22. / 525, -1. / 40}};
 
 }  // namespace tableaus
 
@@ -39,10 +43,6 @@ struct StageWeights {
 
   constexpr double operator[](int s) const { return c[s]; }
 };
-
-// Fifth-order minus embedded fourth-order weights
-inline constexpr StageWeights dopri5_error{
-    {71. / 57600, 0, -71. / 16695, 71. / 1920, -17253. / 339200, 22. / 525, -1. / 40}};
 
 // Weights of the continuous extension W + h sum_s b_s(theta) K_s of dopri5, fourth order (Hairer,
 // Norsett and Wanner, Solving Ordinary Differential Equations I, II.6).

@@ -16,24 +16,36 @@ namespace detail {
 template <class Scalar>
 struct Exponential;
 
+// Numbers of a class that are chosen while code runs lie in memory that devices do not see: these
+// are written out.
 template <>
 struct Exponential<double> {
   // Adding it rounds to a whole number n, and leaves n in the lowest bits.
   static constexpr double magic = 0x1.8p52;
   // r A / B is tanh(r (ln 2) / 2) to 5e-18 of itself. The leading 1 of A costs no product.
-  static constexpr int degree_A = 2, degree_B = 2;
-  static constexpr double A[degree_A]{65550.99721528536, 874.7433576460901};
-  static constexpr double B[degree_B + 1]{189140.19721563687, 10096.723958697612,
-                                          43.30054422322444};
+  template <class P>
+  static constexpr P A(const P& square) {
+    return fma(square + P(874.7433576460901), square, P(65550.99721528536));
+  }
+  template <class P>
+  static constexpr P B(const P& square) {
+    return fma(fma(P(43.30054422322444), square, P(10096.723958697612)), square,
+               P(189140.19721563687));
+  }
 };
 
 template <>
 struct Exponential<float> {
   static constexpr float magic = 0x1.8p23f;
   // to 5e-10
-  static constexpr int degree_A = 1, degree_B = 1;
-  static constexpr float A[degree_A]{125.04289490252154f};
-  static constexpr float B[degree_B + 1]{360.79752894108213f, 17.33089784580686f};
+  template <class P>
+  static constexpr P A(const P& square) {
+    return square + P(125.04289490252154f);
+  }
+  template <class P>
+  static constexpr P B(const P& square) {
+    return fma(P(17.33089784580686f), square, P(360.79752894108213f));
+  }
 };
 
 }  // namespace detail
@@ -51,10 +63,7 @@ constexpr PowerOfTwo<P> power_of_two(const P& x) {
   const P shifted = x + P(E::magic);
   const P r = x + (P(E::magic) - shifted);
   const P square = r * r;
-  P A = square + P(E::A[E::degree_A - 1]), B(E::B[E::degree_B]);
-  for (int i = E::degree_A - 1; i-- > 0;) A = fma(A, square, P(E::A[i]));
-  for (int i = E::degree_B; i-- > 0;) B = fma(B, square, P(E::B[i]));
-  return {shifted, B, r * A};
+  return {shifted, E::B(square), r * E::A(square)};
 }
 
 // 2^n y for the n in the lowest bits of shifted, by adding it to the exponent of y: y is normal,

@@ -117,11 +117,10 @@ class WideStages : public WideNetwork<Scalar_> {
     if (any(mask)) std::swap(slot_[0], slot_[s]);
   }
 
-  // As deeplinear::squared_error, for E = h sum_s e_s K_s with nothing waiting. |E_k| comes from
-  // the triangular factors of its two sides: E_k = U diag(e) V^T = Q_u R_u diag(e) R_v^T Q_v^T.
-  // They are as exact as a sum entry by entry, which Gram matrices are not.
-  template <class Coefficients>
-  P squared_error(const P* W, const Coefficients& e, P h, P rtol, P atol) {
+  // As deeplinear::squared_error, for E = h sum_s error_s K_s with nothing waiting. |E_k| comes
+  // from the triangular factors of its two sides: E_k = U diag(e) V^T = Q_u R_u diag(e) R_v^T
+  // Q_v^T. They are as exact as a sum entry by entry, which Gram matrices are not.
+  P squared_error(const P* W, P h, P rtol, P atol) {
     if (!norms_known_) find_norms(numbers(W));
     chain_.for_each_layer([&](int k) {
       const Triangle left = triangle(k, true), right = triangle(k - 1, false);
@@ -130,7 +129,7 @@ class WideStages : public WideNetwork<Scalar_> {
         for (int j = 0; j < tableau_.stages; ++j) {
           Scalar entry = 0;
           for (int s = std::max(i, j); s < tableau_.stages; ++s) {
-            entry += left[i][s] * Scalar(e[s]) * right[j][s];
+            entry += left[i][s] * Scalar(tableau_.error[s]) * right[j][s];
           }
           sum += entry * entry;
         }
