@@ -54,8 +54,9 @@ constexpr void copy(Index count, Numbers from, Numbers to) {
 // The run of a slot, whose numbers are at W; returns how many steps it took. It is a part of its
 // kernel, which alone knows in what memory they are.
 template <class Stages>
-[[gnu::always_inline]] constexpr SlotCount take_fixed_steps(const Task<typename Stages::Data>& task, SlotCount slot,
-                                     typename Stages::Numbers W) {
+[[gnu::always_inline]] constexpr SlotCount take_fixed_steps(const Task<typename Stages::Data>& task,
+                                                            SlotCount slot,
+                                                            typename Stages::Numbers W) {
   using P = typename Stages::P;
   using Scalar = typename P::Scalar;
   using R = typename Stages::RuleOf;
@@ -79,8 +80,8 @@ template <class Stages>
 
 // The same for adaptive steps; returns how many it tried.
 template <class Stages>
-[[gnu::always_inline]] constexpr SlotCount take_adaptive_steps(const Task<typename Stages::Data>& task, SlotCount slot,
-                                        typename Stages::Numbers W) {
+[[gnu::always_inline]] constexpr SlotCount take_adaptive_steps(
+    const Task<typename Stages::Data>& task, SlotCount slot, typename Stages::Numbers W) {
   using P = typename Stages::P;
   using Scalar = typename P::Scalar;
   constexpr int last = tableaus::dopri5.stages - 1;
@@ -121,8 +122,9 @@ template <class Stages>
 
 // A thread's part of a launch: `memory` is that of its block, (numbers, 32).
 template <class Stages, bool Adaptive>
-[[gnu::always_inline]] constexpr void run_slot(const Task<typename Stages::Data>& task, SlotCount block, int place,
-                        typename Stages::Scalar* memory) {
+[[gnu::always_inline]] constexpr void run_slot(const Task<typename Stages::Data>& task,
+                                               SlotCount block, int place,
+                                               typename Stages::Scalar* memory) {
   using Numbers = typename Stages::Numbers;
   const SlotCount slot = block * slots_per_block + place;
   if (task.allowance[slot] == 0) return;
