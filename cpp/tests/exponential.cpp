@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "check.hpp"
+#include "simd/pack.hpp"
 
 namespace {
 

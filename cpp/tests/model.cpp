@@ -28,7 +28,7 @@ void check_offsets(const Layout& net, const std::vector<int>& widths) {
 // many of them as there are side by side.
 void check_segments(const Layout& net) {
   const auto small_square = [&](int k) {
-    return net.rows(k) == net.cols(k) && net.rows(k) <= Layout::largest_square;
+    return net.rows(k) == net.cols(k) && net.rows(k) <= Shape::largest_square;
   };
   int next = 1;
   for (const auto& segment : net.segments) {

@@ -113,7 +113,7 @@ void check_sums(unsigned seed) {
       x.push_back(some_pack<P>(numbers));
       y.push_back(some_pack<P>(numbers));
     }
-    const P a = some_pack<P>(numbers), sum = dot(n, x.data(), y.data());
+    const P a = some_pack<P>(numbers), sum = dot<P>(n, x.data(), y.data());
     auto moved = y;
     add_multiple(n, a, x.data(), moved.data());
     for (int lane = 0; lane < P::lanes; ++lane) {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import re
 from dataclasses import dataclass
 from types import ModuleType
@@ -10,7 +12,7 @@ from typing import Any
 from deeplinear import _core
 from deeplinear._support.checks import describe
 
-__all__ = ["Device", "check_device", "devices"]
+__all__ = ["Device", "check_device", "device_of_worker", "devices"]
 
 _MISSING = (
     "deeplinear was built without CUDA: run pip install 'deeplinear[cuda13]', or build it with "
@@ -97,6 +99,26 @@ def check_device(device: object) -> Any:
         last = f"cuda:{count - 1}"
         raise ValueError(f"device must be 'cpu' or up to {last!r} on this machine; got {device!r}.")
     return module.table(number)
+
+
+#: What starts several processes on a machine calls the number of one there.
+_RANKS = ("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID")
+
+
+def device_of_worker(device: str) -> str:
+    """Give every worker of a machine a graphics processor of its own, where "cuda" names none.
+
+    Workers beyond the number of processors share them. What counts is the number that a batch
+    system or MPI gives a process, or else that of a process of a pool.
+    """
+    if device != "cuda":
+        return device
+    module, _ = _module()
+    count = 0 if module is None else len(module.devices())
+    ranks = [os.environ[name] for name in _RANKS if os.environ.get(name, "").isdecimal()]
+    pooled = re.search(r"-(\d+)$", multiprocessing.current_process().name)
+    rank = int(ranks[0]) if ranks else int(pooled[1]) - 1 if pooled else 0
+    return f"cuda:{rank % count}" if count else device
 
 
 def _module() -> tuple[ModuleType | None, str]:

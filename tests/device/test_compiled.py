@@ -100,6 +100,8 @@ MUTANTS = {
     "a sum left out": (FMA, r"= \1 * \2"),
     "one factor twice": (FMA, r"= fma(\1, \1, \3)"),
     "a float for a double": (FMA, r"= (float)fma(\1, \2, \3)"),
+    "a row too far": (LOAD + r"\(512\)", r"\1(768)"),
+    "a row too early": (LOAD + r"\(512\)", r"\1(256)"),
     "the column of another run": (LOAD + r"\(256\)", r"\1(264)"),
     "a sum for a difference": (rf"\(double\)\(({FLOAT}) - ({FLOAT})\)", r"(double)(\1 + \2)"),
     "a product left out": (rf"\(double\)\(({FLOAT}) \* {FLOAT}\)", r"(double)(\1)"),

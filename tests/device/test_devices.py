@@ -76,6 +76,20 @@ def test_which_there_are(landscape: dl.Landscape, monkeypatch: pytest.MonkeyPatc
         simulate(landscape, device="cuda:2")
 
 
+def test_each_worker_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "_imported", module)
+    assert device.device_of_worker("cpu") == "cpu"
+    assert device.device_of_worker("cuda:1") == "cuda:1"
+    assert device.device_of_worker("cuda") == "cuda:0"
+    process = types.SimpleNamespace(name="SpawnProcess-4")
+    monkeypatch.setattr("multiprocessing.current_process", lambda: process)
+    assert device.device_of_worker("cuda") == "cuda:1"
+    monkeypatch.setenv("OMPI_COMM_WORLD_LOCAL_RANK", "6")
+    assert device.device_of_worker("cuda") == "cuda:0"
+    monkeypatch.setattr(device, "_imported", lambda: module(failure=lambda: "no driver"))
+    assert device.device_of_worker("cuda") == "cuda"
+
+
 @pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "CUDA", "", "cuda:00000"])
 def test_names_of_devices(landscape: dl.Landscape, name: str) -> None:
     with pytest.raises(ValueError, match="device must be 'cpu', 'cuda' or"):

@@ -5,6 +5,7 @@
 #include <new>
 #include <span>
 #include <stdexcept>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -19,6 +20,19 @@ inline void require_success(const char* failure) {
   if (failure) throw std::runtime_error(failure);
 }
 
+// There is not so much memory left on a device.
+class NoDeviceMemory : public std::bad_alloc {
+ public:
+  explicit NoDeviceMemory(std::size_t bytes)
+      : text_("device must have " + std::to_string(bytes >> 20) +
+              " MiB more of free memory; take fewer threads, or wait until others have ended.") {}
+
+  const char* what() const noexcept override { return text_.c_str(); }
+
+ private:
+  std::string text_;
+};
+
 // `count` numbers
 template <class T>
 class DeviceArray {
@@ -27,7 +41,7 @@ class DeviceArray {
       : device_(&device), count_(count) {
     if (count == 0) return;
     data_ = static_cast<T*>(device.allocate(device.device, count * sizeof(T)));
-    if (!data_) throw std::bad_alloc();
+    if (!data_) throw NoDeviceMemory(count * sizeof(T));
   }
   DeviceArray(DeviceArray&& other) noexcept
       : device_(other.device_), count_(other.count_), data_(std::exchange(other.data_, nullptr)) {}

@@ -127,8 +127,10 @@ class ResidentRuns : Steps {
     for (std::size_t i = 0; i < count_; ++i) {
       Slot& slot = slots_[i];
       if (slot.lane.run < 0) continue;
-      if constexpr (!Adaptive) slot.lane.steps += taken[i];
-      slot.stopped = taken[i] < allowance[i] || (!Adaptive && slot.lane.steps == slot.lane.next);
+      // A kernel leaves a slot alone that may take none.
+      const SlotCount steps = allowance[i] > 0 ? taken[i] : 0;
+      if constexpr (!Adaptive) slot.lane.steps += steps;
+      slot.stopped = steps < allowance[i] || (!Adaptive && slot.lane.steps == slot.lane.next);
       report(slot.lane);
     }
     return true;

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from deeplinear._support.padding import padded
+from deeplinear.device import device_of_worker
 from deeplinear.machine import ONE_THREAD, Machine
 from deeplinear.store.blocks import Index
 from deeplinear.store.levels import LevelPath, opened_at
@@ -94,7 +95,7 @@ def work(
     store = _open(path)
     if not again and store.is_done(index):
         return Worked(index, 0, 0, 0.0, 0.0)
-    dataset = store.train(index, machine)
+    dataset = store.train(index, replace(machine, device=device_of_worker(machine.device)))
     trained = time.perf_counter()
     write(store, index, dataset)
     end = time.perf_counter()
