@@ -10,14 +10,14 @@
 #include "device/arrays.hpp"
 #include "device/kernels.hpp"
 #include "lanes/problem_numbers.hpp"
-#include "rules/choice.hpp"
+#include "rules/table.hpp"
 #include "run/adaptive_steps.hpp"
 #include "run/fixed_steps.hpp"
 
 namespace deeplinear {
 
-// Of one thread. Kernel are the stages on the device, Steps the loop of a lane, Place the place of
-// the rule.
+// Of one thread, which has slots of its own. Kernel are the stages on the device, Steps the loop of
+// one lane here.
 template <class Kernel, class Steps, bool Adaptive>
 class ResidentRuns : Steps {
   using Steps::lanes_;
