@@ -107,11 +107,22 @@ Adaptive make_adaptive(const std::string& method, double time, double every,
           .max_steps = counts(max_steps, "max_steps", runs)};
 }
 
+// The functions of a device, as the module that knows it hands them over
+const DeviceTable* table_of(const std::optional<py::capsule>& device) {
+  if (!device) return nullptr;
+  const char* const name = device->name();
+  require(name && std::string_view(name) == "deeplinear.DeviceTable", "device", "is no device");
+  const auto* const table = device->get_pointer<const DeviceTable>();
+  require(table->version == DeviceTable::current_version, "device", "is of another version");
+  return table;
+}
+
 template <class Steps>
-Plan make_plan(const Steps& steps, double tolerance, int threads) {
+Plan make_plan(const Steps& steps, double tolerance, int threads,
+               const std::optional<py::capsule>& device) {
   require_non_negative(tolerance, "tolerance");
   require_threads(threads);
-  Plan plan{.steps = steps, .tolerance = tolerance, .threads = threads};
+  Plan plan{.steps = steps, .tolerance = tolerance, .threads = threads, .device = table_of(device)};
   if constexpr (std::is_same_v<Steps, Fixed>) {
     plan.runs = std::int64_t(steps.step.size());
   } else {
@@ -134,9 +145,10 @@ void register_plan(py::module_& module) {
                py::arg("first_step").noconvert(), py::arg("rtol").noconvert(),
                py::arg("atol").noconvert(), py::arg("max_steps").noconvert());
   py::class_<Plan> plan(module, "Plan", Local());
-  plan.def(py::init(&make_plan<Fixed>), py::arg("steps"), py::arg("tolerance"), py::arg("threads"))
+  plan.def(py::init(&make_plan<Fixed>), py::arg("steps"), py::arg("tolerance"), py::arg("threads"),
+           py::arg("device") = py::none())
       .def(py::init(&make_plan<Adaptive>), py::arg("steps"), py::arg("tolerance"),
-           py::arg("threads"));
+           py::arg("threads"), py::arg("device") = py::none());
   refuse_pickle(fixed, "dynamics");
   refuse_pickle(adaptive, "dynamics");
   refuse_pickle(plan, "dynamics");

@@ -152,20 +152,11 @@ std::optional<Array<double>> to_rows(const std::vector<std::vector<double>>& sta
   return rows;
 }
 
-const DeviceTable* table_of(const py::capsule& device) {
-  const char* const name = device.name();
-  require(name && std::string_view(name) == "deeplinear.DeviceTable", "device", "is no device");
-  const auto* const table = device.get_pointer<const DeviceTable>();
-  require(table->version == DeviceTable::current_version, "device", "is of another version");
-  return table;
-}
-
 template <class Scalar>
 Result bind_simulate(const Problem& problem, Array<Scalar> weights, const Plan& plan,
                      const std::string& engine_name,
                      const std::vector<std::pair<std::string, std::int64_t>>& record,
-                     std::int64_t slots, const py::object& visit, const py::object& progress,
-                     const std::optional<py::capsule>& device) {
+                     std::int64_t slots, const py::object& visit, const py::object& progress) {
   require_shape(weights, "weights", {py::ssize_t(plan.runs), problem.net.parameters});
   const Engine& engine = engine_of(engine_name, problem);
   check_slots(plan, slots);
@@ -187,13 +178,11 @@ Result bind_simulate(const Problem& problem, Array<Scalar> weights, const Plan& 
   Stop stop(std::ref(monitor), double(plan.runs), true);
   Visitor visitor(visit, stop);
   if (!visit.is_none()) records.visit = std::ref(visitor);
-  Plan device_plan = plan;
-  if (device) device_plan.device = table_of(*device);
   Outcome outcome;
   {
     const py::gil_scoped_release release;
-    if (device_plan.device) {
-      outcome = run_on_device(problem, device_plan, W, records, stop);
+    if (plan.device) {
+      outcome = run_on_device(problem, plan, W, records, stop);
     } else if constexpr (std::is_same_v<Scalar, double>) {
       outcome = engine.in_float64(problem, plan, W, records, stop);
     } else {
@@ -219,7 +208,7 @@ template <class Scalar>
 void define(py::module_& module) {
   module.def("simulate", &bind_simulate<Scalar>, py::arg("problem"), py::arg("weights").noconvert(),
              py::arg("plan"), py::arg("engine"), py::arg("record"), py::arg("slots"),
-             py::arg("visit"), py::arg("progress"), py::arg("device") = py::none());
+             py::arg("visit"), py::arg("progress"));
 }
 
 }  // namespace

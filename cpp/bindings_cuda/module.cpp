@@ -23,20 +23,11 @@ py::list devices() {
   return all;
 }
 
-void require_number(int device) {
+py::capsule table(int device) {
   if (device < 0 || device >= int(cuda::processors().size())) {
     throw py::value_error("device has no such number");
   }
-}
-
-py::capsule table(int device) {
-  require_number(device);
   return py::capsule(static_cast<const void*>(&cuda::table_of(device)), "deeplinear.DeviceTable");
-}
-
-std::size_t free_memory(int device) {
-  require_number(device);
-  return cuda::free_memory(device);
 }
 
 }  // namespace
@@ -49,5 +40,4 @@ PYBIND11_MODULE(_core_cuda, module) {
   module.def("failure", &cuda::failure, "Why no device can be used; \"\" for no reason.");
   module.def("devices", &devices, "The devices that can be used, as dicts.");
   module.def("table", &table, py::arg("device"), "The functions of a device.");
-  module.def("free_memory", &free_memory, py::arg("device"), "Bytes that are not taken.");
 }

@@ -49,15 +49,6 @@ const void* function(const KernelName& kernel, bool shared) {
   return kernel.single ? function_of<float>(kernel, shared) : function_of<double>(kernel, shared);
 }
 
-// Task::blocks, whatever the problem is
-Count blocks_of(const KernelName& kernel, const void* task) {
-  const auto blocks = [&]<class Scalar>(Scalar) {
-    return kernel.by_samples ? static_cast<const Task<SampleProblem<Scalar>>*>(task)->blocks
-                             : static_cast<const Task<ChainProblem<Scalar>>*>(task)->blocks;
-  };
-  return kernel.single ? blocks(0.0f) : blocks(0.0);
-}
-
 struct Launch {
   const void* function = nullptr;
   std::size_t shared = 0;
@@ -93,14 +84,15 @@ const char* occupancy(int device, const KernelName& kernel, std::size_t bytes, l
   });
 }
 
-const char* run(int device, const KernelName& kernel, const void* task, std::size_t bytes) {
+const char* run(int device, const KernelName& kernel, const void* task, long long blocks,
+                std::size_t bytes) {
   return on_device(device, [&] {
     Launch launch;
     if (const cudaError_t error = prepare(device, kernel, bytes, launch)) return error;
     void* arguments[] = {const_cast<void*>(task)};
     const cudaError_t error =
-        cudaLaunchKernel(launch.function, dim3(unsigned(blocks_of(kernel, task))),
-                         dim3(slots_per_block), arguments, launch.shared, stream);
+        cudaLaunchKernel(launch.function, dim3(unsigned(blocks)), dim3(slots_per_block), arguments,
+                         launch.shared, stream);
     return error ? error : cudaStreamSynchronize(stream);
   });
 }
@@ -142,12 +134,6 @@ std::vector<Processor> processors() {
                      properties.sharedMemPerBlockOptin});
   }
   return found;
-}
-
-std::size_t free_memory(int device) {
-  std::size_t free = 0, total = 0;
-  on_device(device, [&] { return cudaMemGetInfo(&free, &total); });
-  return free;
 }
 
 const DeviceTable& table_of(int device) {

@@ -23,9 +23,6 @@ std::string failure();
 // All that can be used; none where there is a failure
 std::vector<Processor> processors();
 
-// Bytes that are not taken
-std::size_t free_memory(int device);
-
 // Of the device of that number, which is one of `processors`, as long as the program runs
 const DeviceTable& table_of(int device);
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "cuda/kernels.cuh"
-#include "rules/table.hpp"
+#include "device/with_kernel.hpp"
 
 namespace deeplinear::cuda {
 
@@ -18,24 +18,14 @@ const void* place_of() {
 template <class Scalar>
 const void* function_of(const KernelName& kernel, bool shared) {
   const void* found = nullptr;
-  int place = 0;
-  for_each_rule([&]<template <class> class R>(RuleTag<R>) {
-    if (place++ != kernel.rule) return;
-    using Chain = ChainKernel<Scalar, R>;
-    using Sample = SampleKernel<Scalar, R>;
-    if constexpr (R<Pack<Scalar, 1>>::arrays == 0) {
-      if (kernel.adaptive) {
-        found = kernel.by_samples ? detail::place_of<Sample, true, Memory::either>()
-                                  : detail::place_of<Chain, true, Memory::either>();
-        return;
-      }
-    }
-    if (kernel.by_samples) {
-      found = detail::place_of<Sample, false, Memory::either>();
-    } else if (shared) {
-      found = detail::place_of<Chain, false, Memory::shared>();
+  with_kernel<Scalar>(kernel, [&](auto tag) {
+    using Stages = typename decltype(tag)::Stages;
+    constexpr bool adaptive = decltype(tag)::adaptive;
+    if constexpr (Stages::by_samples || adaptive) {
+      found = detail::place_of<Stages, adaptive, Memory::either>();
     } else {
-      found = detail::place_of<Chain, false, Memory::global>();
+      found = shared ? detail::place_of<Stages, adaptive, Memory::shared>()
+                     : detail::place_of<Stages, adaptive, Memory::global>();
     }
   });
   return found;

@@ -138,7 +138,13 @@ class Adaptive:
     ) -> None: ...
 
 class Plan:
-    def __init__(self, steps: Fixed | Adaptive, tolerance: float, threads: int) -> None: ...
+    def __init__(
+        self,
+        steps: Fixed | Adaptive,
+        tolerance: float,
+        threads: int,
+        device: object | None = None,
+    ) -> None: ...
 
 class Outcome:
     status: npt.NDArray[np.int32]
@@ -159,7 +165,6 @@ def simulate(
     slots: int,
     visit: Callable[[int, int, _Float64], None] | None,
     progress: Callable[[float], None] | None,
-    device: object | None = None,
 ) -> Outcome: ...
 def preferred_engine(problem: Problem) -> str: ...
 def device_table_version() -> int: ...

@@ -48,7 +48,6 @@ class Options:
     threads: int
     engine: str
     keep_state: bool | None = None  # None: where it is small
-    device: str = "cpu"
     device_table: Any = None  # the core's handle; None: the processor
 
 
@@ -83,7 +82,6 @@ def check_options(
         threads=number_of_threads(threads),
         engine=_check_engine(landscape, engine) if table is None else _on_device(landscape, engine),
         keep_state=None if keep_state is None else truth("keep_state", keep_state),
-        device=str(device),
         device_table=table,
     )
 

@@ -234,13 +234,12 @@ def run_ensemble(
     outcome = _core.simulate(
         landscape._problem,
         start,
-        _core.Plan(steps, options.tolerance, options.threads),
+        _core.Plan(steps, options.tolerance, options.threads, options.device_table),
         options.engine,
         [(record.name, record.count) for record in options.record.records],
         slots,
         observers.visit if options.record.functions else None,
         progress,
-        options.device_table,
     )
     observers.carry_forward(outcome.status == _CONVERGED)
     axis = settings.kind.axis

@@ -3,14 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <cstdlib>
-#include <cstring>
 #include <numeric>
 #include <random>
 #include <vector>
 
-#include "device/kernels.hpp"
+#include "device/host_memory.hpp"
 #include "device/table.hpp"
+#include "device/task.hpp"
 
 extern "C" {
 
@@ -26,19 +25,6 @@ extern const int translated_count;
 namespace {
 
 using namespace deeplinear;
-
-void* allocate(int, std::size_t bytes) {
-  return std::malloc(bytes);
-}
-
-void release(int, void* memory) {
-  std::free(memory);
-}
-
-const char* copy(int, void* to, const void* from, std::size_t bytes) {
-  std::memcpy(to, from, bytes);
-  return nullptr;
-}
 
 const TranslatedKernel* find(const KernelName& kernel, bool shared) {
   for (int i = 0; i < translated_count; ++i) {
@@ -64,19 +50,12 @@ const char* occupancy(int, const KernelName& kernel, std::size_t bytes, long lon
   return find(kernel, *room) ? nullptr : "this kernel was not translated";
 }
 
-template <class Scalar>
-SlotCount blocks_of(const KernelName& kernel, const void* task) {
-  return kernel.by_samples ? static_cast<const Task<SampleProblem<Scalar>>*>(task)->blocks
-                           : static_cast<const Task<ChainProblem<Scalar>>*>(task)->blocks;
-}
-
-const char* run(int, const KernelName& kernel, const void* task, std::size_t bytes) {
+const char* run(int, const KernelName& kernel, const void* task, long long blocks,
+                std::size_t bytes) {
   const TranslatedKernel* found = find(kernel, has_room(kernel, bytes));
-  const SlotCount blocks =
-      kernel.single ? blocks_of<float>(kernel, task) : blocks_of<double>(kernel, task);
   char* const arguments[] = {static_cast<char*>(const_cast<void*>(task))};
   std::mt19937 random(1);
-  for (SlotCount block = 0; block < blocks; ++block) {
+  for (long long block = 0; block < blocks; ++block) {
     std::vector<char> own(bytes);
     std::array<std::uint32_t, slots_per_block> order;
     std::iota(order.begin(), order.end(), 0u);
@@ -91,6 +70,7 @@ const char* run(int, const KernelName& kernel, const void* task, std::size_t byt
 }  // namespace
 
 extern "C" const void* translated_device() {
+  using namespace host_memory;
   static const DeviceTable table{
       DeviceTable::current_version, 0, allocate, release, copy, copy, occupancy, run};
   return &table;

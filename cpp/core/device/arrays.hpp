@@ -6,7 +6,6 @@
 #include <span>
 #include <stdexcept>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "device/table.hpp"
@@ -37,34 +36,30 @@ class NoDeviceMemory : public std::bad_alloc {
 template <class T>
 class DeviceArray {
  public:
-  explicit DeviceArray(const DeviceTable& device, std::size_t count = 0)
-      : device_(&device), count_(count) {
+  DeviceArray(const DeviceTable& device, std::size_t count) : device_(device) {
     if (count == 0) return;
     data_ = static_cast<T*>(device.allocate(device.device, count * sizeof(T)));
     if (!data_) throw NoDeviceMemory(count * sizeof(T));
   }
-  DeviceArray(DeviceArray&& other) noexcept
-      : device_(other.device_), count_(other.count_), data_(std::exchange(other.data_, nullptr)) {}
-  DeviceArray& operator=(DeviceArray&&) = delete;
+  DeviceArray(const DeviceArray&) = delete;
+  DeviceArray& operator=(const DeviceArray&) = delete;
   ~DeviceArray() {
-    if (data_) device_->release(device_->device, data_);
+    if (data_) device_.release(device_.device, data_);
   }
 
   T* data() const { return data_; }
 
   void upload(std::span<const T> from, std::size_t first = 0) const {
     if (from.empty()) return;
-    require_success(
-        device_->upload(device_->device, data_ + first, from.data(), from.size_bytes()));
+    require_success(device_.upload(device_.device, data_ + first, from.data(), from.size_bytes()));
   }
   void download(std::span<T> to, std::size_t first = 0) const {
     if (to.empty()) return;
-    require_success(device_->download(device_->device, to.data(), data_ + first, to.size_bytes()));
+    require_success(device_.download(device_.device, to.data(), data_ + first, to.size_bytes()));
   }
 
  private:
-  const DeviceTable* device_;
-  std::size_t count_;
+  const DeviceTable& device_;
   T* data_ = nullptr;
 };
 

@@ -31,8 +31,8 @@ struct DeviceTable {
   const char* (*occupancy)(int device, const KernelName& kernel, std::size_t bytes_per_block,
                            long long* blocks, bool* has_room);
 
-  // Advances the slots of a Task, and returns when all have stopped.
-  const char* (*run)(int device, const KernelName& kernel, const void* task,
+  // Advances the slots of a Task of so many blocks, and returns when all have stopped.
+  const char* (*run)(int device, const KernelName& kernel, const void* task, long long blocks,
                      std::size_t bytes_per_block);
 };
 

@@ -50,11 +50,14 @@ class AdaptiveSteps : protected Ensemble<Stages> {
   // Of the run of the lane
   void take_tolerances(int i) {
     const std::int64_t run = lanes_[i].run;
-    // No step is short enough for an error below rounding.
-    const double smallest = std::numeric_limits<Scalar>::epsilon();
-    rtol_.set_lane(i, Scalar(run >= 0 ? std::max(plan_.rtol[run], smallest) : 1));
-    atol_.set_lane(i, Scalar(run >= 0 ? plan_.atol[run] : 1));
+    rtol_.set_lane(i, run >= 0 ? rtol_of(run) : Scalar(1));
+    atol_.set_lane(i, run >= 0 ? atol_of(run) : Scalar(1));
   }
+  // No step is short enough for an error below rounding.
+  Scalar rtol_of(std::int64_t run) const {
+    return Scalar(std::max(plan_.rtol[run], double(std::numeric_limits<Scalar>::epsilon())));
+  }
+  Scalar atol_of(std::int64_t run) const { return Scalar(plan_.atol[run]); }
 
   // Of the lanes that took a run, until none has taken yet another
   void begin_all(P fresh) {

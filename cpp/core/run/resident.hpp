@@ -117,7 +117,7 @@ class ResidentRuns : Steps {
     upload_slots();
     const auto before = std::chrono::steady_clock::now();
     const Task<Data> task = make_task();
-    require_success(device_.run(device_.device, kernel_, &task, bytes_));
+    require_success(device_.run(device_.device, kernel_, &task, blocks_, bytes_));
     const std::chrono::duration<double> time = std::chrono::steady_clock::now() - before;
     // Longer, where launches take less than the time in which a person wants an answer
     if (time.count() < 0.025) chunk_ = std::min<SlotCount>(2 * chunk_, SlotCount(1) << 40);
@@ -177,25 +177,16 @@ class ResidentRuns : Steps {
   void upload_slots() {
     if constexpr (Adaptive) {
       std::vector<StepControl> control(count_);
-      std::vector<Scalar> rtol(count_), atol(count_);
-      std::vector<SlotCount> tries(count_);
-      for (std::size_t i = 0; i < count_; ++i) {
-        const Lane& lane = slots_[i].lane;
-        control[i] = lane;
-        if (lane.run < 0) continue;
-        Steps::resume(0, lane);
-        Steps::take_tolerances(0);
-        rtol[i] = Steps::rtol_.lane(0);
-        atol[i] = Steps::atol_.lane(0);
-        tries[i] = plan_.max_steps[lane.run];
-      }
+      for (std::size_t i = 0; i < count_; ++i) control[i] = slots_[i].lane;
       control_.upload(control);
-      rtol_of_.upload(rtol);
-      atol_of_.upload(atol);
-      max_tries_.upload(tries);
+    }
+    if (!changed_) return;
+    changed_ = false;
+    if constexpr (Adaptive) {
+      upload_of_runs(rtol_of_, [this](std::int64_t run) { return Steps::rtol_of(run); });
+      upload_of_runs(atol_of_, [this](std::int64_t run) { return Steps::atol_of(run); });
+      upload_of_runs(max_tries_, [this](std::int64_t run) { return plan_.max_steps[run]; });
     } else {
-      if (!changed_) return;
-      changed_ = false;
       std::vector<Scalar> step(count_), rule(std::size_t(Rule::numbers) * count_);
       for (std::size_t i = 0; i < count_; ++i) {
         step[i] = slots_[i].step;
@@ -208,6 +199,16 @@ class ResidentRuns : Steps {
       step_of_.upload(step);
       rule_.upload(rule);
     }
+  }
+
+  // A number of the run of each slot
+  template <class Number, class Of>
+  void upload_of_runs(const DeviceArray<Number>& array, Of of) {
+    std::vector<Number> numbers(count_);
+    for (std::size_t i = 0; i < count_; ++i) {
+      if (slots_[i].lane.run >= 0) numbers[i] = of(slots_[i].lane.run);
+    }
+    array.upload(numbers);
   }
 
   void download_control() {

@@ -23,16 +23,14 @@ template <class Scalar, int Lanes>
 struct Registers;
 
 // x y + z, rounded once where the processor has the instruction.
-constexpr double multiply_add(double x, double y, double z) {
+template <class Scalar>
+constexpr Scalar multiply_add(Scalar x, Scalar y, Scalar z) {
 #if defined(__FMA__) || defined(__aarch64__) || defined(__CUDA_ARCH__)
-  return __builtin_fma(x, y, z);
-#else
-  return x * y + z;
-#endif
-}
-constexpr float multiply_add(float x, float y, float z) {
-#if defined(__FMA__) || defined(__aarch64__) || defined(__CUDA_ARCH__)
-  return __builtin_fmaf(x, y, z);
+  if constexpr (sizeof(Scalar) == sizeof(double)) {
+    return __builtin_fma(x, y, z);
+  } else {
+    return __builtin_fmaf(x, y, z);
+  }
 #else
   return x * y + z;
 #endif

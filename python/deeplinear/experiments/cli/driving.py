@@ -85,8 +85,7 @@ class Work:
         """Check the arguments before anything is made."""
         if self.threads is not None:
             positive_integer("--threads", self.threads)
-        if self.device != "cpu":
-            check_device(self.device)
+        check_device(self.device)
         _ = self.seconds
 
 
