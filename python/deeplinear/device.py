@@ -12,7 +12,7 @@ from typing import Any
 from deeplinear import _core
 from deeplinear._support.checks import describe
 
-__all__ = ["Device", "check_device", "device_of_worker", "devices"]
+__all__ = ["Device", "check_device", "device_of_worker", "devices", "number_of_device"]
 
 _MISSING = (
     "deeplinear was built without CUDA: run pip install 'deeplinear[cuda13]', or build it with "
@@ -74,13 +74,13 @@ def devices() -> list[Device]:
     ]
 
 
-def check_device(device: object) -> Any:
-    """Check the name of a device; the core's handle of it, and None for the processor.
+def number_of_device(device: object) -> int | None:
+    """Check the name of a device, which need not be on this machine; None is the processor's.
 
     Raises
     ------
     TypeError, ValueError
-        If it is no name of a device, or the device cannot be used: what helps.
+        If it is no name of a device.
     """
     if not isinstance(device, str):
         raise TypeError(f"device must be a string; got {describe(device)}.")
@@ -89,12 +89,24 @@ def check_device(device: object) -> Any:
         raise ValueError(
             f"device must be 'cpu', 'cuda' or 'cuda:0', 'cuda:1', ...; got {device!r}."
         )
-    if device == "cpu":
+    return None if device == "cpu" else int(found[1] or 0)
+
+
+def check_device(device: object) -> Any:
+    """Check the name of a device; the core's handle of it, and None for the processor.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no name of a device, or the device cannot be used: what helps.
+    """
+    number = number_of_device(device)
+    if number is None:
         return None
     module, reason = _module()
     if module is None:
         raise ValueError(f"device must be 'cpu' here, since {reason}; got {device!r}.")
-    number, count = int(found[1] or 0), len(module.devices())
+    count = len(module.devices())
     if number >= count:
         last = f"cuda:{count - 1}"
         raise ValueError(f"device must be 'cpu' or up to {last!r} on this machine; got {device!r}.")

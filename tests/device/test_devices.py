@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import types
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -94,6 +95,31 @@ def test_each_worker_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_names_of_devices(landscape: dl.Landscape, name: str) -> None:
     with pytest.raises(ValueError, match="device must be 'cpu', 'cuda' or"):
         simulate(landscape, device=name)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"device": "gpu"}, "device must be 'cpu', 'cuda' or"),
+        ({"device": "cuda"}, "device must be 'cpu' here"),
+        ({"device": "cuda", "executor": "processes"}, "device must be 'cpu' here"),
+        ({"threads": -1}, "threads must be a positive integer"),
+    ],
+)
+def test_no_store_is_made_for_a_machine_that_is_none(
+    landscape: dl.Landscape,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: Any,
+    message: str,
+) -> None:
+    pytest.importorskip("zarr")
+    monkeypatch.setattr(_core, "_CUDA_HOMES", ())
+    laws = dl.init.Gaussian(0.5), dl.GradientDescent(0.01)
+    options = {"seeds": 2, "steps": 3, "store": tmp_path / "runs.zarr", "progress": False}
+    with pytest.raises((TypeError, ValueError), match=message):
+        dl.sweep(landscape, *laws, **options, **arguments)
+    assert not list(tmp_path.iterdir())
 
 
 def test_another_type(landscape: dl.Landscape) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from deeplinear._support.checks import describe, number_of_threads
 from deeplinear._support.files import require
+from deeplinear.device import check_device
 from deeplinear.machine import ALL_THREADS, ONE_THREAD, Machine
 
 __all__ = ["Here", "Workers", "on", "workers_of"]
@@ -53,6 +54,7 @@ class Here(Workers):
     """The driver itself, with all processors: a task is done when it is handed over."""
 
     def __init__(self, machine: Machine = ALL_THREADS) -> None:
+        check_device(machine.device)
         self.machine = machine
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:  # noqa: D102
@@ -68,9 +70,10 @@ class Here(Workers):
 
 
 class Processes(Workers):
-    """Spawned processes of our own, one to a processor."""
+    """Spawned processes of our own, one to a processor; they have the devices of this machine."""
 
-    def __init__(self, count: int | None = None) -> None:
+    def __init__(self, count: int | None = None, device: str = "cpu") -> None:
+        check_device(device)
         self._count = number_of_threads(None) if count is None else count
         self._pool = self._started()
 
@@ -196,7 +199,7 @@ def workers_of(executor: Any, machine: Machine = ALL_THREADS) -> Workers:
     if isinstance(executor, Executor):
         workers = Pool(executor)
     elif isinstance(executor, str) and executor == "processes":
-        workers = Processes()
+        workers = Processes(device=machine.device)
     elif isinstance(executor, str) and executor == "mpi":
         workers = Pool(_ranks())
     elif isinstance(executor, str) and "://" in executor:

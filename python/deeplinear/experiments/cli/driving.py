@@ -14,7 +14,6 @@ from deeplinear._support.checks import number_of_threads, positive_integer
 from deeplinear._support.memory import size_of
 from deeplinear._support.progress import progress_text
 from deeplinear.description import Sweep
-from deeplinear.device import check_device
 from deeplinear.experiments.cli import (
     FAILED_BLOCKS,
     INTERRUPTED,
@@ -85,7 +84,7 @@ class Work:
         """Check the arguments before anything is made."""
         if self.threads is not None:
             positive_integer("--threads", self.threads)
-        check_device(self.device)
+        _ = self.machine
         _ = self.seconds
 
 
@@ -159,7 +158,7 @@ def workers_by(processes: int | None, dask: str | None, mpi: bool, machine: Mach
         except OSError as error:
             reason = str(error).partition("\n")[0].removesuffix(".")
             stop(f"--dask {dask} could not be reached: {reason}.", NO_WORKERS)
-    workers = Processes(processes)
+    workers = Processes(processes, machine.device)
     return on(workers, machine)
 
 
