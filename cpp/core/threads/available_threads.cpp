@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdlib>
+#include <latch>
 #include <limits>
 #include <memory>
 #include <mutex>
@@ -112,9 +113,10 @@ class Attributes {
   pthread_attr_t attributes_;
 };
 
-// A thread that waits until the last is up
+// A thread that waits until the last is up. It waits at a latch: no lock is taken under that of
+// starting threads, so that none of a caller's can come after one of these.
 struct Waiting {
-  std::mutex* gate;
+  std::latch* all_up;
   pthread_t thread{};
   std::atomic<long> id{0};
 
@@ -123,7 +125,7 @@ struct Waiting {
 #ifdef __linux__
     waiting->id = syscall(SYS_gettid);
 #endif
-    const std::lock_guard lock(*waiting->gate);
+    waiting->all_up->wait();
     return nullptr;
   }
 
@@ -146,16 +148,14 @@ int count_startable(int wanted, const Attributes& attributes) {
   const std::unique_ptr<char[]> left(new (std::nothrow) char[spare_bytes]);
   const std::unique_ptr<Waiting[]> waiting(new (std::nothrow) Waiting[size_t(most)]);
   if (!left || !waiting) return 0;
-  std::mutex gate;
+  std::latch all_up(1);
   int started = 0;
-  {
-    const std::lock_guard closed(gate);
-    for (; started < most; ++started) {
-      Waiting& one = waiting[size_t(started)];
-      one.gate = &gate;
-      if (pthread_create(&one.thread, attributes.get(), &Waiting::run, &one) != 0) break;
-    }
+  for (; started < most; ++started) {
+    Waiting& one = waiting[size_t(started)];
+    one.all_up = &all_up;
+    if (pthread_create(&one.thread, attributes.get(), &Waiting::run, &one) != 0) break;
   }
+  all_up.count_down();
   for (int i = 0; i < started; ++i) waiting[size_t(i)].join();
   return std::max(0, started - spare_threads);
 }
