@@ -26,10 +26,20 @@ def gradient(weights: Layers, C: Array, b: Array) -> Layers:
 
 
 def gelu_gradient(weights: Layers, X: Array, y: Array) -> Layers:
+    return _gradient_through(gelu, weights, X, y)
+
+
+def tanh_gradient(weights: Layers, X: Array, y: Array) -> Layers:
+    return _gradient_through(tanh, weights, X, y)
+
+
+def _gradient_through(
+    activation: Callable[[Array], tuple[Array, Array]], weights: Layers, X: Array, y: Array
+) -> Layers:
     """``grad_k = delta_k h_{k-1}^T`` of ``|f(X) - y|^2 / n``, one sample per column of h, delta."""
     hidden, slopes = [X.T], []
     for layer in weights[:-1]:
-        value, slope = gelu(layer @ hidden[-1])
+        value, slope = activation(layer @ hidden[-1])
         hidden.append(value)
         slopes.append(slope)
     delta = 2 * (weights[-1] @ hidden[-1] - y) / len(y)
@@ -47,12 +57,21 @@ def gelu(z: Array) -> tuple[Array, Array]:
     return z / 2 * (1 + tanh), (1 + tanh) / 2 + z / 2 * (1 - tanh**2) * inner_slope
 
 
+def tanh(z: Array) -> tuple[Array, Array]:
+    """``s = tanh(z)``, and ``s'``."""
+    return np.tanh(z), 1 / np.cosh(z) ** 2
+
+
 def gradient_descent(problem: Problem, steps: int) -> Layers:
     return _descend(problem, steps, gradient, problem.moments("float64"))
 
 
 def gelu_gradient_descent(problem: Problem, steps: int) -> Layers:
     return _descend(problem, steps, gelu_gradient, problem.data())
+
+
+def tanh_gradient_descent(problem: Problem, steps: int) -> Layers:
+    return _descend(problem, steps, tanh_gradient, problem.data())
 
 
 def runge_kutta(problem: Problem, steps: int) -> Layers:
@@ -92,6 +111,10 @@ def sharpness(problem: Problem) -> float:
 
 def gelu_sharpness(problem: Problem) -> float:
     return _largest_eigenvalue(problem, gelu_gradient, problem.data())
+
+
+def tanh_sharpness(problem: Problem) -> float:
+    return _largest_eigenvalue(problem, tanh_gradient, problem.data())
 
 
 def _descend(problem: Problem, steps: int, gradient: Gradient, data: tuple[Array, ...]) -> Layers:

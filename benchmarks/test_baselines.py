@@ -9,6 +9,8 @@ import pytest
 
 from deeplinear.bench.baselines import (
     ADAPTIVE_FLOW,
+    BENT_NETWORK_DESCENT,
+    BENT_NETWORK_SHARPNESS,
     GELU_GRADIENT_DESCENT,
     GELU_SHARPNESS,
     GRADIENT_DESCENT,
@@ -25,6 +27,7 @@ from deeplinear.bench.problems import (
     SINGLE_GELU,
     SMALL,
     WIDE,
+    bent_network,
     one_network,
 )
 
@@ -95,6 +98,23 @@ def test_one_network_sharpness(technique):
     problem = one_network(width=6, depth=30)
     found = prepare(ONE_NETWORK_SHARPNESS[technique], problem, 1e-6)()
     assert found == pytest.approx(reference.sharpness(problem), rel=1e-6)
+
+
+@pytest.mark.parametrize("technique", BENT_NETWORK_DESCENT)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_bent_network(dtype, technique):
+    # Steps so large that a wrong gradient shows in float32 too
+    problem = replace(bent_network(width=9, samples=21), learning_rate=3e-2)
+    job = prepare(BENT_NETWORK_DESCENT[technique], problem, dtype)
+    job.run(1)
+    assert_close(job.weights(job.run(2)), reference.tanh_gradient_descent(problem, 3), dtype)
+
+
+@pytest.mark.parametrize("technique", BENT_NETWORK_SHARPNESS)
+def test_bent_network_sharpness(technique):
+    problem = bent_network(width=6, samples=21)
+    found = prepare(BENT_NETWORK_SHARPNESS[technique], problem, 1e-6)()
+    assert found == pytest.approx(reference.tanh_sharpness(problem), rel=1e-6)
 
 
 def assert_close(found, expected, dtype):

@@ -1,4 +1,4 @@
-"""GELU networks: gradient steps of an ensemble, and one sharpness."""
+"""Nonlinear networks: an ensemble and one sharpness with GELUs, and one larger tanh network."""
 
 from __future__ import annotations
 
@@ -6,9 +6,18 @@ from functools import partial
 
 from deeplinear.bench import ours
 from deeplinear.bench.baselines import GELU_GRADIENT_DESCENT, GELU_SHARPNESS
-from deeplinear.bench.problems import GELU, SINGLE_GELU
+from deeplinear.bench.problems import GELU, SINGLE_GELU, bent_network
 from deeplinear.bench.table import OURS
-from deeplinear.bench.works import TOLERANCE, Entry, Work, compute_of, run_of, thread_counts
+from deeplinear.bench.works import (
+    TOLERANCE,
+    Entry,
+    Work,
+    compute_of,
+    run_of,
+    sample_sharpness,
+    samples,
+    thread_counts,
+)
 
 from .conftest import THREADS, each_entry
 
@@ -37,4 +46,17 @@ def sharpness():
 
 @each_entry(gradient_descent("float64"), gradient_descent("float32"), sharpness())
 def test_gelu(compare, work, entry):
+    compare(work, entry)
+
+
+# Around the sizes at which lanes, caches and threads change what is fast
+SIZES = ((32, 200), (64, 1000), (64, 20000), (128, 2000), (256, 100), (256, 2000), (512, 5000))
+
+
+@each_entry(
+    *(samples("samples", bent_network(*size), THREADS) for size in SIZES),
+    samples("samples", bent_network(256, 2000), THREADS, "float32"),
+    *(sample_sharpness("samples", bent_network(*size), THREADS) for size in SIZES[1:6:2]),
+)
+def test_one_bent_network(compare, work, entry):
     compare(work, entry)

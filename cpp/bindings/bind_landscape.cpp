@@ -35,7 +35,8 @@ void at(const Problem& problem, const Array<double>& weights, int threads, Body 
   require_shape(weights, "weights", {problem.net.parameters});
   require_threads(threads);
   const double* W = weights.data();
-  const int most = problem.by_samples() ? 1 : WideChain<double>::most_useful_threads(problem.net);
+  const int most = problem.by_samples() ? most_useful_threads(problem)
+                                        : WideChain<double>::most_useful_threads(problem.net);
   py::gil_scoped_release release;
   with_teams(1, std::min(threads, most), [&](int, Team& team) {
     if (problem.by_samples()) {

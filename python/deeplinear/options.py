@@ -102,7 +102,8 @@ def _on_device(landscape: Landscape, engine: object) -> str:
     name = one_of("engine", engine, ENGINES)
     if name not in ("auto", "ensemble"):
         raise ValueError(f"engine must be 'auto' or 'ensemble' on this device; got {name!r}.")
-    if name == "auto" and _core.preferred_engine(landscape._problem) == "wide":
+    large = not landscape.samples and _core.preferred_engine(landscape._problem) == "wide"
+    if name == "auto" and large:
         raise ValueError(
             "device must be 'cpu' for a network so large, unless engine is 'ensemble', which takes "
             "one thread of the device for each run."

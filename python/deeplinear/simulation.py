@@ -101,10 +101,11 @@ def simulate(
         Where fewer can start, those do the work, and a `RuntimeWarning` says how many.
     engine : {"auto", "ensemble", "wide", "emulated"}
         How runs meet the processor. "ensemble": a SIMD lane per run, and groups of lanes on the
-        threads. "wide": the threads share the layers of a run, whose weights stay in place. Both
-        round differently. "auto" takes the second for linear networks of 65,536 parameters or more
-        whose layers have some 24 units or more. "emulated" is slow: the threads play what a
-        graphics processor does.
+        threads. "wide": the threads share the layers of a run, whose weights stay in place; or,
+        where the landscape is computed through the samples, blocks of them. Both round differently,
+        but for the samples. "auto" takes the second for linear networks of 65,536 parameters or
+        more whose layers have some 24 units or more, and through the samples from some 40 units on.
+        "emulated" is slow: the threads play what a graphics processor does.
     device : {"cpu", "cuda", "cuda:0", ...}
         Who takes the steps: this processor, or a graphics processor of NVIDIA's, a thread for every
         run, see `devices`. Results are those of the engine "ensemble", to the bit where this

@@ -175,7 +175,7 @@ def _run(world: World, *, swept: bool) -> dict[str, Any]:
         "every": every,
         "tolerance": rng.choice((0.0, 0.1)),
         "dtype": rng.choice(("float64", "float32")),
-        "engine": rng.choice(("auto", "ensemble", "auto" if world.setting["samples"] else "wide")),
+        "engine": rng.choice(("auto", "ensemble", "wide")),
         "progress": Progress(),
     }
 

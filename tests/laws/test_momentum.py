@@ -144,8 +144,6 @@ def test_torch(engine: str, rule: dict[str, Any]) -> None:
 @pytest.mark.parametrize("activation", ["identity", "gelu"])
 def test_bits_depend_on_the_run_alone(activation: str, engine: str, dtype: str) -> None:
     """Not on the threads, the lane, or the rules beside it."""
-    if activation != "identity" and engine == "wide":
-        pytest.skip("the wide engine is of linear networks")
     problem = make_problem((5, 7, 7, 7, 1), "plain", 9, 1).with_activation(activation)
     values: dict[str, Any] = {"momentum": (0.5, 0.9), "nesterov": (False, True)}
     options: dict[str, Any] = {"steps": 57, "dtype": dtype, "engine": engine, "record": ("risk",)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -181,14 +180,6 @@ def test_the_engine_is_chosen_by_the_network_alone() -> None:
                 problem.landscape, weights, dl.GradientDescent(1e-3), steps=1, every=None
             )
             assert result.engine.item() == name
-
-
-def test_the_samples_have_no_wide_engine() -> None:
-    problem = replace(problem_of((3, 4, 3, 1)), samples=True)
-    result = dl.simulate(problem.landscape, problem.weights, dl.GradientDescent(0.01), steps=2)
-    assert result.engine.item() == "ensemble"
-    with pytest.raises(ValueError, match="engine"):
-        simulate(problem, "descent", 0.01, 2)
 
 
 def test_a_run_that_no_step_is_short_enough_for_leaves_nothing_to_the_next() -> None:

@@ -359,7 +359,7 @@ REFUSED = [
         {},
         r"network must have as many inputs, widths\[0\], as the data have dimensions, 4; got 3",
     ),
-    (BENT, {"engine": "wide"}, "engine must be "),
+    (BENT, {"engine": "slow"}, "engine must be one of "),
     (FAMILIES["depth"], {"seeds": 0}, "seeds must be "),
     (FAMILIES["depth"], {"budget": 3}, "budget must be None where no store is given"),
     (FAMILIES["depth"], {"executor": "processes"}, "executor must be None where no store"),

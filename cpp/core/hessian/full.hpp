@@ -25,7 +25,7 @@ class FullHessian {
   Index size() const { return size_; }
   Index dimension() const { return size(); }
   void project(Eigen::Ref<Vector>) const {}
-  Team& team() { return alone_; }
+  Team& team() const { return landscape_.team(); }
 
   // y = H x
   void apply(const Eigen::Ref<const Vector>& x, Eigen::Ref<Vector> y) {
@@ -67,7 +67,6 @@ class FullHessian {
 
   SampleLandscape& landscape_;
   const Index first_, size_;
-  Team alone_{1};
 };
 
 }  // namespace deeplinear

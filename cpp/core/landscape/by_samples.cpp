@@ -12,151 +12,230 @@ namespace {
 using Vector = Eigen::VectorXd;
 using One = Pack<double, 1>;
 
-// (1/n) sum_i l(f_i, y_i)
-double mean_loss(LossFunction loss, const Vector& f, const std::vector<double>& y) {
-  Vector values(f.size());
+// (1/n) sum_i l(f_i, y_i), f (n, 1)
+double mean_loss(LossFunction loss, const Panels<double>& f, const std::vector<double>& y) {
+  Vector values(f.shape().rows);
   with_loss(loss, [&]<Loss L>(L) {
-    for (Eigen::Index i = 0; i < f.size(); ++i) {
-      values[i] = L::value(One(f[i]), One(y[std::size_t(i)])).lane(0);
+    for (Eigen::Index i = 0; i < values.size(); ++i) {
+      values[i] = L::value(One(*f.at(i, 0)), One(y[std::size_t(i)])).lane(0);
     }
   });
-  return values.sum() / double(f.size());
+  return values.sum() / double(values.size());
 }
 
 }  // namespace
 
-SampleLandscape::SampleLandscape(const Problem& problem, Team&)
+SampleLandscape::SampleLandscape(const Problem& problem, Team& team)
     : problem_(problem),
-      net_(problem.net),
-      p_(Eigen::Map<const Vector>(problem.readout.data(), Eigen::Index(problem.readout.size()))),
-      layers_(net_.depth()) {
-  layers_[0].A = inputs(problem.samples.train);
+      team_(team),
+      numbers_(problem),
+      net_(numbers_.net),
+      weights_(net_),
+      direction_(net_),
+      sums_(net_),
+      layers_(std::size_t(net_.depth())),
+      g_(numbers_.samples, 1),
+      f_(numbers_.samples, 1),
+      curvature_(numbers_.samples) {
+  for (int k = 1; k < net_.depth(); ++k) {
+    const Numbers rows(numbers_.samples, net_.rows(k));
+    layer(k) = {rows, rows, rows, rows, {}, {}};
+  }
+}
+
+template <class Pass>
+void SampleLandscape::for_blocks(const Team::Member& member, int first, int count, Pass pass) {
+  const int block = samples_in_block<double>(net_);
+  const Team::Range own = member.share(count, samples_in_unit);
+  for (int i = own.first; i < own.last; i += block) {
+    pass(first + i, first + std::min(i + block, own.last));
+  }
 }
 
 void SampleLandscape::evaluate(const Weights& W) {
   W_ = W.values;
+  team_.run([&](Team::Member member) {
+    weights_.copy(member, W_, numbers_.readout.data());
+    member.barrier();
+    for_blocks(member, 0, numbers_.samples, [this](int first, int last) {
+      pass_forward(first, last);
+      pass_back(first, last);
+    });
+  });
+  risk_ = mean_loss(numbers_.loss, f_, numbers_.targets);
+}
+
+void SampleLandscape::pass_forward(int first, int last) {
   const int depth = net_.depth();
   for (int k = 1; k < depth; ++k) {
-    Layer& layer = layers_[k];
-    layer.A.noalias() = weights(k) * layers_[k - 1].A;
-    apply_activation(layer);
+    Layer& to = layer(k);
+    multiply<double>(
+        first, last, to.A.shape(), FromZero{},
+        [&](std::ptrdiff_t at, const auto& z) { to.A.set(at, z); }, weights_.forward(k, below(k)));
+    to.A.for_each_part(first, last, [&](std::ptrdiff_t place, std::ptrdiff_t count) {
+      activate(numbers_.activation, count, to.A.data() + place, to.slope.data() + place,
+               to.curvature.data() + place);
+    });
   }
-  q_.noalias() = weights(depth).transpose() * p_;
-  const Vector f = layers_[depth - 1].A.transpose() * q_;
-  const auto& y = problem_.samples.train.targets;
-  const double share = 1.0 / double(samples());
-  risk_ = mean_loss(problem_.samples.loss, f, y);
-  g_.resize(f.size());
-  dg_.resize(f.size());
-  with_loss(problem_.samples.loss, [&]<Loss L>(L) {
-    for (Eigen::Index i = 0; i < f.size(); ++i) {
-      const One output(f[i]), target(y[std::size_t(i)]);
-      g_[i] = L::slope(output, target).lane(0) * share;
-      dg_[i] = L::curvature(output, target).lane(0) * share;
+  multiply<double>(
+      first, last, f_.shape(), FromZero{},
+      [this](std::ptrdiff_t at, const auto& f) { f_.set(at, f); },
+      weights_.forward(depth, below(depth)));
+  with_loss(numbers_.loss, [&]<Loss L>(L) {
+    for (int i = first; i < last; ++i) {
+      const One output(*f_.at(i, 0)), target(numbers_.targets[std::size_t(i)]);
+      *g_.at(i, 0) = L::slope(output, target).lane(0) * numbers_.share;
+      curvature_[i] = L::curvature(output, target).lane(0) * numbers_.share;
     }
   });
-  for (int k = depth - 1; k >= 1; --k) {
-    Layer& layer = layers_[k];
-    if (k == depth - 1) {
-      layer.B.noalias() = q_ * g_.transpose();
-    } else {
-      layer.B.noalias() = weights(k + 1).transpose() * layers_[k + 1].D;
-    }
-    layer.D = layer.slope.cwiseProduct(layer.B);
+}
+
+void SampleLandscape::pass_back(int first, int last) {
+  for (int k = net_.depth(); k > 1; --k) {
+    Layer& to = layer(k - 1);
+    multiply<double>(
+        first, last, to.D.shape(), FromZero{},
+        [&](std::ptrdiff_t at, const auto& B) {
+          to.D.set(at, to.slope.get(at) * B);
+          to.curvature.set(at, to.curvature.get(at) * B);
+        },
+        weights_.back(k, back(k)));
   }
 }
 
 bool SampleLandscape::finite() const {
   bool all = std::isfinite(risk_);
-  for (const Layer& layer : layers_) all = all && layer.A.allFinite() && layer.D.allFinite();
+  for (int k = 1; k < net_.depth(); ++k) {
+    all = all && activations(k).allFinite() && columns(layer(k).D, net_.rows(k)).allFinite();
+  }
   return all;
 }
 
-void SampleLandscape::gradient(double* out) const {
-  const int depth = net_.depth();
-  for (int k = 1; k < depth; ++k) {
-    entries(out, k).noalias() = layers_[k].D * layers_[k - 1].A.transpose();
-  }
-  entries(out, depth).noalias() = p_ * (layers_[depth - 1].A * g_).transpose();
+void SampleLandscape::gradient(double* out) {
+  team_.run([&](Team::Member member) {
+    sums_.clear(member);
+    for_parts(numbers_.samples, [&](int first, int count) {
+      sums_.add(member, [&](int k, auto add) {
+        add(ColumnProduct<double>{count, back(k, first), below(k, first)});
+      });
+    });
+    member.barrier();
+    sums_.write(member, numbers_.readout.data(), out);
+  });
 }
 
 // H V by differentiating every line above in the direction V, written with a dot:
 //
-//   Z'_k = V_k A_{k-1} + W_k A'_{k-1},   A'_k = s'(Z_k) o Z'_k,
-//   q' = V_L^T p,   g' = (l''/n) o (A_{L-1}^T q' + A'_{L-1}^T q),
-//   B'_{L-1} = q' g^T + q g'^T,   D'_k = s'(Z_k) o B'_k + s''(Z_k) o Z'_k o B_k,
-//   B'_{k-1} = V_k^T D_k + W_k^T D'_k,
-//   (H V)_k = D'_k A_{k-1}^T + D_k A'_{k-1}^T,   (H V)_L = p (A_{L-1} g' + A'_{L-1} g)^T.
+//   Z'_k = A_{k-1} V_k^T + A'_{k-1} W_k^T,   A'_k = s'(Z_k) o Z'_k,
+//   q' = V_L^T p,   g' = (l''/n) o (A_{L-1} q' + A'_{L-1} q),
+//   B'_{L-1} = g q'^T + g' q^T,   D'_k = s'(Z_k) o B'_k + s''(Z_k) o Z'_k o B_k,
+//   B'_{k-1} = D_k V_k + D'_k W_k,
+//   (H V)_k = D'_k^T A_{k-1} + D_k^T A'_{k-1},   (H V)_L = p (A_{L-1}^T g' + A'_{L-1}^T g)^T.
 void SampleLandscape::hessian_vector_product(const double* V, double* out) {
-  const int depth = net_.depth();
-  for (int k = 1; k < depth; ++k) {
-    Layer& layer = layers_[k];
-    layer.dZ.noalias() = matrix(V, k) * layers_[k - 1].A;
-    if (k > 1) layer.dZ.noalias() += weights(k) * layers_[k - 1].dA;
-    layer.dA = layer.slope.cwiseProduct(layer.dZ);
-  }
-  const Layer& top = layers_[depth - 1];
-  const Vector dq = matrix(V, depth).transpose() * p_;
-  Vector dg = top.A.transpose() * dq;
-  Vector sum = Vector::Zero(dq.size());
-  if (depth > 1) {
-    dg.noalias() += top.dA.transpose() * q_;
-    sum.noalias() = top.dA * g_;
-  }
-  dg = dg.cwiseProduct(dg_).eval();
-  sum.noalias() += top.A * dg;
-  entries(out, depth).noalias() = p_ * sum.transpose();
-  for (int k = depth - 1; k >= 1; --k) {
-    Layer& layer = layers_[k];
-    if (k == depth - 1) {
-      dB_.noalias() = dq * g_.transpose();
-      dB_.noalias() += q_ * dg.transpose();
-    } else {
-      dB_.noalias() = matrix(V, k + 1).transpose() * layers_[k + 1].D;
-      dB_.noalias() += weights(k + 1).transpose() * dD_;
+  if (!differentiates_) {
+    differentiates_ = true;
+    dg_ = g_;
+    for (int k = 1; k < net_.depth(); ++k) {
+      layer(k).dA = layer(k).dD = Numbers(numbers_.samples, net_.rows(k));
     }
-    dD_ = layer.slope.cwiseProduct(dB_) +
-          layer.curvature.cwiseProduct(layer.dZ).cwiseProduct(layer.B);
-    auto product = entries(out, k);
-    product.noalias() = dD_ * layers_[k - 1].A.transpose();
-    if (k > 1) product.noalias() += layer.D * layers_[k - 1].dA.transpose();
+  }
+  const double* const readout = numbers_.readout.data();
+  const int most = samples_in_chunk(team_.size());
+  team_.run([&](Team::Member member) {
+    direction_.copy(member, V, readout);
+    sums_.clear(member);
+    member.barrier();
+    for (int chunk = 0; chunk < numbers_.samples; chunk += most) {
+      const int size = std::min(most, numbers_.samples - chunk);
+      for_blocks(member, chunk, size, [this](int begin, int end) { differentiate(begin, end); });
+      member.barrier();
+      for_parts(size, [&](int part, int count) {
+        const int first = chunk + part;
+        sums_.add(member, [&](int k, auto add) {
+          const ColumnProduct<double> changed{count, changes_back(k, first), below(k, first)};
+          if (k == 1) return add(changed);
+          add(changed, ColumnProduct<double>{count, back(k, first), changes_below(k, first)});
+        });
+      });
+    }
+    member.barrier();
+    sums_.write(member, readout, out);
+  });
+}
+
+// A', D' and g' of some samples
+void SampleLandscape::differentiate(int first, int last) {
+  const int depth = net_.depth();
+  const auto differentiate_forward = [&](int k, const auto& shape, auto take) {
+    const auto part = direction_.forward(k, below(k));
+    if (k == 1) return multiply<double>(first, last, shape, FromZero{}, take, part);
+    multiply<double>(first, last, shape, FromZero{}, take, part,
+                     weights_.forward(k, changes_below(k)));
+  };
+  for (int k = 1; k < depth; ++k) {
+    Layer& to = layer(k);
+    differentiate_forward(k, to.dA.shape(), [&](std::ptrdiff_t at, const auto& dZ) {
+      to.dA.set(at, to.slope.get(at) * dZ);
+      to.dD.set(at, to.curvature.get(at) * dZ);
+    });
+  }
+  differentiate_forward(depth, dg_.shape(),
+                        [this](std::ptrdiff_t at, const auto& df) { dg_.set(at, df); });
+  for (int i = first; i < last; ++i) *dg_.at(i, 0) *= curvature_[i];
+  for (int k = depth; k > 1; --k) {
+    Layer& to = layer(k - 1);
+    multiply<double>(
+        first, last, to.dD.shape(), FromZero{},
+        [&](std::ptrdiff_t at, const auto& dB) {
+          to.dD.set(at, fma(to.slope.get(at), dB, to.dD.get(at)));
+        },
+        direction_.back(k, back(k)), weights_.back(k, changes_back(k)));
   }
 }
 
+SampleLandscape::Matrix SampleLandscape::columns(const Numbers& of, int cols) const {
+  Matrix all(cols, numbers_.samples);
+  for (int i = 0; i < numbers_.samples; ++i) of.get_row(i, all.col(i).data());
+  return all;
+}
+
 SampleLandscape::Matrix SampleLandscape::gauss_newton_matrix() const {
-  const int depth = net_.depth();
-  std::vector<Matrix> delta(depth);
-  delta[depth - 1] = p_.replicate(1, samples());
+  const int depth = net_.depth(), samples = numbers_.samples;
+  std::vector<Matrix> delta(depth), A(depth);
+  for (int k = 0; k < depth; ++k) A[k] = activations(k);
+  delta[depth - 1] =
+      Eigen::Map<const Vector>(numbers_.readout.data(), net_.rows(depth)).replicate(1, samples);
   for (int k = depth - 1; k >= 1; --k) {
     delta[k - 1].noalias() = weights(k + 1).transpose() * delta[k];
-    delta[k - 1].array() *= layers_[k].slope.array();
+    delta[k - 1].array() *= columns(layer(k).slope, net_.rows(k)).array();
   }
-  if (samples() > net_.parameters) {
+  if (samples > net_.parameters) {
     constexpr Eigen::Index at_once = 64;
     Matrix sum = Matrix::Zero(net_.parameters, net_.parameters);
-    for (Eigen::Index first = 0; first < samples(); first += at_once) {
-      const Matrix J = jacobian(delta, first, std::min(at_once, samples() - first));
+    for (Eigen::Index first = 0; first < samples; first += at_once) {
+      const Matrix J = jacobian(delta, A, first, std::min<Eigen::Index>(at_once, samples - first));
       sum.selfadjointView<Eigen::Lower>().rankUpdate(J);
     }
     return sum;
   }
-  Matrix gram = Matrix::Zero(samples(), samples());
+  Matrix gram = Matrix::Zero(samples, samples);
   for (int k = 1; k <= depth; ++k) {
-    const Matrix &D = delta[k - 1], &A = layers_[k - 1].A;
-    gram += (D.transpose() * D).cwiseProduct(A.transpose() * A);
+    const Matrix& D = delta[k - 1];
+    gram += (D.transpose() * D).cwiseProduct(A[k - 1].transpose() * A[k - 1]);
   }
-  const Vector root = dg_.cwiseSqrt();
+  const Vector root = curvature_.cwiseSqrt();
   return root.asDiagonal() * gram * root.asDiagonal();
 }
 
 SampleLandscape::Matrix SampleLandscape::jacobian(const std::vector<Matrix>& delta,
-                                                  Eigen::Index first, Eigen::Index count) const {
+                                                  const std::vector<Matrix>& A, Eigen::Index first,
+                                                  Eigen::Index count) const {
   Matrix J(net_.parameters, count);
   for (Eigen::Index i = 0; i < count; ++i) {
-    const double root = std::sqrt(dg_[first + i]);
+    const double root = std::sqrt(curvature_[first + i]);
     for (int k = 1; k <= net_.depth(); ++k) {
       entries(J.col(i).data(), k).noalias() =
-          (root * delta[k - 1].col(first + i)) * layers_[k - 1].A.col(first + i).transpose();
+          (root * delta[k - 1].col(first + i)) * A[k - 1].col(first + i).transpose();
     }
   }
   return J;
@@ -164,18 +243,27 @@ SampleLandscape::Matrix SampleLandscape::jacobian(const std::vector<Matrix>& del
 
 double SampleLandscape::test_risk() const {
   const SampleSet& test = problem_.samples.test;
-  Layer layer;
-  layer.A = inputs(test);
-  for (int k = 1; k < net_.depth(); ++k) {
-    layer.A = (weights(k) * layer.A).eval();
-    apply_activation(layer);
+  const int depth = net_.depth(), count = test.count();
+  Numbers A = panels_of<double>(test, net_.widths[0]);
+  for (int k = 1; k <= depth; ++k) {
+    Numbers Z(count, weights_.outputs(k)), slope = Z;
+    multiply<double>(
+        0, count, Z.shape(), FromZero{}, [&](std::ptrdiff_t at, const auto& z) { Z.set(at, z); },
+        weights_.forward(k, A.from(0)));
+    A = std::move(Z);
+    if (k == depth) break;
+    A.for_each_part(0, count, [&](std::ptrdiff_t place, std::ptrdiff_t size) {
+      activate(numbers_.activation, size, A.data() + place, slope.data() + place);
+    });
   }
-  return mean_loss(problem_.samples.loss, layer.A.transpose() * q_, test.targets);
+  return mean_loss(numbers_.loss, A, test.targets);
 }
 
 Vector SampleLandscape::end_to_end() const {
-  Vector w = q_;
-  for (int k = net_.depth() - 1; k >= 1; --k) w = (weights(k).transpose() * w).eval();
+  const int depth = net_.depth();
+  Vector w(net_.cols(depth));
+  for (int j = 0; j < w.size(); ++j) w[j] = weights_.last(j);
+  for (int k = depth - 1; k >= 1; --k) w = (weights(k).transpose() * w).eval();
   return w;
 }
 
@@ -183,13 +271,6 @@ double SampleLandscape::squared_distance() const {
   const auto& minimizer = problem_.risk.minimizer;
   const Eigen::Map<const Vector> w(minimizer.data(), Eigen::Index(minimizer.size()));
   return (end_to_end() - w).squaredNorm();
-}
-
-void SampleLandscape::apply_activation(Layer& layer) const {
-  layer.slope.resizeLike(layer.A);
-  layer.curvature.resizeLike(layer.A);
-  activate(problem_.samples.activation, layer.A.size(), layer.A.data(), layer.slope.data(),
-           layer.curvature.data());
 }
 
 }  // namespace deeplinear

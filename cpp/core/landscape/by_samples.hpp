@@ -1,14 +1,17 @@
 // Risk, gradient and Hessian products of one network whose risk is a mean over samples, at given
-// weights. Column i of every matrix belongs to sample i:
+// weights, by the threads of a team. Row i of every matrix belongs to sample i:
 //
-//   A_0 = X^T (d, n),   Z_k = W_k A_{k-1},   A_k = s(Z_k)  (k < L),
-//   q = W_L^T p,   f = A_{L-1}^T q,   g = l'(f, y) / n  (n,),
-//   B_{L-1} = q g^T,   D_k = s'(Z_k) o B_k,   B_{k-1} = W_k^T D_k,
-//   grad_k = D_k A_{k-1}^T  (k < L),   grad_L = p (A_{L-1} g)^T,   o entry by entry.
+//   A_0 = X (n, d),   Z_k = A_{k-1} W_k^T,   A_k = s(Z_k)  (k < L),
+//   q = W_L^T p,   f = A_{L-1} q,   g = l'(f, y) / n  (n,),
+//   B_{L-1} = g q^T,   D_k = s'(Z_k) o B_k,   B_{k-1} = D_k W_k,
+//   grad_k = D_k^T A_{k-1}  (k < L),   grad_L = p (A_{L-1}^T g)^T,   o entry by entry.
 #pragma once
 
 #include <vector>
 
+#include "blocks/block_numbers.hpp"
+#include "blocks/block_weights.hpp"
+#include "blocks/gradient_sums.hpp"
 #include "landscape/linear.hpp"
 
 namespace deeplinear {
@@ -19,19 +22,19 @@ class SampleLandscape {
   using Vector = Eigen::VectorXd;
   static constexpr bool by_samples = true;
 
-  // Of one thread, whatever the team
-  SampleLandscape(const Problem& problem, Team&);
+  SampleLandscape(const Problem& problem, Team& team);
 
   // The weights must outlive what is asked for next; no dyads wait to be added to them.
   void evaluate(const Weights& W);
 
   const Problem& problem() const { return problem_; }
+  Team& team() const { return team_; }
   double excess() const { return risk_ - problem_.risk.minimum; }
 
   // False where a product of the layers overflows.
   bool finite() const;
 
-  void gradient(double* out) const;
+  void gradient(double* out);
 
   // H V, both (P,)
   void hessian_vector_product(const double* V, double* out);
@@ -52,39 +55,64 @@ class SampleLandscape {
   double squared_distance() const;
 
  private:
-  // Of layer k: A_k, s'(Z_k), s''(Z_k), B_k, D_k, and the derivatives Z'_k, A'_k; (d_k, n)
+  using Rows = PanelRows<double>;
+  using Numbers = Panels<double>;
+
+  // Of layer k < L: A_k, s'(Z_k), D_k, s''(Z_k) o B_k; and in the direction of a product A'_k, D'_k
   struct Layer {
-    Matrix A, slope, curvature, B, D, dZ, dA;
+    Numbers A, slope, D, curvature, dA, dD;
   };
 
-  Eigen::Index samples() const { return problem_.samples.train.count(); }
+  Layer& layer(int k) { return layers_[std::size_t(k)]; }
+  const Layer& layer(int k) const { return layers_[std::size_t(k)]; }
 
-  Matrix inputs(const SampleSet& set) const {
-    return Eigen::Map<const Matrix>(set.inputs.data(), net_.widths[0], set.count());
+  Eigen::Map<const RowMatrix> weights(int k) const {
+    return {W_ + net_.weights[k], net_.rows(k), net_.cols(k)};
   }
-
-  Eigen::Map<const RowMatrix> matrix(const double* from, int k) const {
-    return {from + net_.weights[k], net_.rows(k), net_.cols(k)};
-  }
-  Eigen::Map<const RowMatrix> weights(int k) const { return matrix(W_, k); }
   Eigen::Map<RowMatrix> entries(double* to, int k) const {
     return {to + net_.weights[k], net_.rows(k), net_.cols(k)};
   }
 
-  // D^(1/2) J of some samples as columns, (P, count); delta_k at [k - 1]
-  Matrix jacobian(const std::vector<Matrix>& delta, Eigen::Index first, Eigen::Index count) const;
+  // A matrix (n, cols) transposed, a column per sample
+  Matrix columns(const Numbers& of, int cols) const;
+  Matrix activations(int k) const {
+    return columns(k > 0 ? layer(k).A : numbers_.inputs, net_.widths[k]);
+  }
 
-  // A = s(Z) in place of Z, and its derivatives
-  void apply_activation(Layer& layer) const;
+  // A_{k-1} and D_k, where D_L = g, and the same with a prime, of the samples from `first` on
+  Rows below(int k, int first = 0) const {
+    return (k > 1 ? layer(k - 1).A : numbers_.inputs).from(first);
+  }
+  Rows back(int k, int first = 0) const { return (k < net_.depth() ? layer(k).D : g_).from(first); }
+  Rows changes_below(int k, int first = 0) const { return layer(k - 1).dA.from(first); }
+  Rows changes_back(int k, int first = 0) const {
+    return (k < net_.depth() ? layer(k).dD : dg_).from(first);
+  }
+
+  // Calls pass(first, last) for the member's blocks of the samples first .. first + count - 1.
+  template <class Pass>
+  void for_blocks(const Team::Member& member, int first, int count, Pass pass);
+
+  void pass_forward(int first, int last);
+  void pass_back(int first, int last);
+  void differentiate(int first, int last);
+
+  // D^(1/2) J of some samples as columns, (P, count); delta_k and A_{k-1} at [k - 1]
+  Matrix jacobian(const std::vector<Matrix>& delta, const std::vector<Matrix>& A,
+                  Eigen::Index first, Eigen::Index count) const;
 
   const Problem& problem_;
-  const Layout& net_;
-  const Vector p_;
+  Team& team_;
+  const BlockNumbers<double> numbers_;
+  const Shape& net_;
   const double* W_ = nullptr;
-  std::vector<Layer> layers_;  // k = 0 .. L-1
-  Vector q_, g_, dg_;          // dg = l''(f, y) / n
-  Matrix dB_, dD_;
+  BlockWeights<double> weights_, direction_;
+  GradientSums<double> sums_;
+  std::vector<Layer> layers_;  // k = 1 .. L-1
+  Numbers g_, dg_, f_;         // g, g' and f (n, 1)
+  Vector curvature_;           // l''(f, y) / n
   double risk_ = 0;
+  bool differentiates_ = false;  // there is memory for it
 };
 
 }  // namespace deeplinear

@@ -40,10 +40,14 @@ class LaneStages : LaneMemory<Kernel>, public Kernel {
   using typename Kernel::Scalar;
   static constexpr bool flushes = R::flushes;
 
-  LaneStages(const Problem& problem, const Tableau& tableau, Team&)
+  LaneStages(const Problem& problem, const Tableau& tableau, Team& team)
       : Memory(problem, tableau),
         Kernel(Memory::numbers.view(), tableau, Memory::memory.data()),
-        net_(problem.net) {}
+        net_(problem.net) {
+    if constexpr (requires { Kernel::gradient().share_among(team); }) {
+      Kernel::gradient().share_among(team);
+    }
+  }
 
   // Apart from the loop over steps, whose own numbers would take registers from theirs
   [[gnu::noinline]] P start(P* W) { return Kernel::start(W); }

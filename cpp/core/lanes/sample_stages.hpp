@@ -11,14 +11,15 @@ namespace deeplinear {
 // Of the runs of a pack; all their numbers but the weights lie at `memory`. Those that their rule
 // keeps, (arrays, P), come first, then those that a step leaves to the next, if its last stage is
 // the first of that.
-template <class P_, Rule R = Descent<P_>, class Numbers_ = P_*>
+template <class P_, Rule R = Descent<P_>, class Numbers_ = P_*,
+          class Gradient = SampleGradient<P_, Numbers_>>
 class SampleStages {
  public:
   using P = P_;
   using Scalar = typename P::Scalar;
   using RuleOf = R;
   using Numbers = Numbers_;
-  using Data = SampleProblem<Scalar>;
+  using Data = typename Gradient::Data;
   static constexpr bool by_samples = true;
   static constexpr bool in_place = false;
   static constexpr int rule_arrays = R::arrays;
@@ -26,7 +27,7 @@ class SampleStages {
   // How many numbers of a run lie at `memory`
   static constexpr Index numbers(const Data& problem, const Tableau& tableau) {
     const int sets = R::arrays + tableau.stages + (tableau.stages > 1);
-    return sets * problem.net.parameters + SampleGradient<P, Numbers>::numbers(problem);
+    return sets * problem.net.parameters + Gradient::numbers(problem);
   }
 
   // How many a step leaves to the next
@@ -43,6 +44,7 @@ class SampleStages {
   constexpr const Tableau& tableau() const { return tableau_; }
   constexpr R& rule() { return rule_; }
   constexpr Numbers kept() const { return kept_; }
+  constexpr Gradient& gradient() { return gradient_; }
 
   constexpr P start(Numbers W) { return gradient_(W, K(0)); }
 
@@ -130,7 +132,7 @@ class SampleStages {
   Numbers kept_;
   Numbers K_;      // (stages, P)
   Numbers stage_;  // the weights of a stage (P,)
-  SampleGradient<P, Numbers> gradient_;
+  Gradient gradient_;
   R rule_;
 };
 

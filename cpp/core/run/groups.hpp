@@ -8,6 +8,7 @@
 #include <thread>
 #include <type_traits>
 
+#include "blocks/block_gradient.hpp"
 #include "lanes/lane_stages.hpp"
 #include "rules/choice.hpp"
 #include "run/adaptive_steps.hpp"
@@ -94,7 +95,12 @@ Outcome by_rule(const Problem& problem, const Plan& plan, Scalar* weights, const
   return std::move(runs.outcome);
 }
 
-template <template <class, class, class, auto...> class Kernel, template <class> class R, int Lanes,
+template <class P, class R, class Numbers>
+using Chains = ChainStages<P, R, Numbers>;
+template <class P, class R, class Numbers>
+using BySamples = SampleStages<P, R, Numbers>;
+
+template <template <class, class, class> class Kernel, template <class> class R, int Lanes,
           class Scalar>
 void run_packs(Runs<Scalar>& runs) {
   using P = Pack<Scalar, Lanes>;
@@ -105,6 +111,18 @@ void run_packs(Runs<Scalar>& runs) {
     if (runs.plan.adaptive()) return run_groups<AdaptiveSteps<Stages>>(runs, 1);
   }
   run_groups<FixedSteps<Stages>>(runs, 1);
+}
+
+// One network through products with blocks of samples, whose threads share them: the bits of a lane
+template <template <class> class R, class Scalar>
+void run_blocks(Runs<Scalar>& runs) {
+  using P = Pack<Scalar, 1>;
+  using Stages = LaneStages<SampleStages<P, R<P>, P*, BlockGradient<P, P*>>>;
+  const int useful = most_useful_threads(runs.problem);
+  if constexpr (R<P>::arrays == 0) {
+    if (runs.plan.adaptive()) return run_groups<AdaptiveSteps<Stages>>(runs, useful);
+  }
+  run_groups<FixedSteps<Stages>>(runs, useful);
 }
 
 // Two registers of runs hide the latency of sums from layer to layer, where there are 32 registers
@@ -122,12 +140,24 @@ inline constexpr int packs_per_register = 2;
 inline constexpr int packs_per_register = 1;
 #endif
 
+inline std::ptrdiff_t lanes_state_size(const Problem& problem, const Fixed& plan, std::int64_t run,
+                                       std::int64_t steps) {
+  std::ptrdiff_t size = 0;
+  with_rule(plan.rule(run), [&]<template <class> class R>(RuleTag<R>) {
+    using P = Pack<double, 1>;
+    using Stages = LaneStages<ChainStages<P, R<P>>>;
+    size = Stages::state_size(problem.net, *plan.method->tableau, steps);
+  });
+  return size;
+}
+
 // One run after another, or several at once, each to a team of threads
 template <class Scalar>
 Outcome run_wide(const Problem& problem, const Plan& plan, Scalar* weights, const Records& records,
                  Stop& stop) {
   const int useful = WideChain<Scalar>::most_useful_threads(problem.net);
   const auto run = [&]<template <class> class R>(RuleTag<R>, Runs<Scalar>& runs) {
+    if (problem.by_samples()) return run_blocks<R>(runs);
     using Stages = typename WideStagesOf<R<Pack<Scalar, 1>>>::type;
     if constexpr (std::is_void_v<Stages>) {
       throw std::invalid_argument(
@@ -145,6 +175,7 @@ Outcome run_wide(const Problem& problem, const Plan& plan, Scalar* weights, cons
 template <class Scalar>
 std::ptrdiff_t wide_state_size(const Problem& problem, const Fixed& plan, std::int64_t run,
                                std::int64_t steps) {
+  if (problem.by_samples()) return lanes_state_size(problem, plan, run, steps);
   std::ptrdiff_t size = 0;
   with_rule(plan.rule(run), [&]<template <class> class R>(RuleTag<R>) {
     using Stages = typename WideStagesOf<R<Pack<Scalar, 1>>>::type;
@@ -172,24 +203,24 @@ void run_lanes_of(Runs<Scalar>& runs) {
     return numbers * std::ptrdiff_t(sizeof(Scalar)) <= Eigen::l1CacheSize();
   };
   if (problem.by_samples()) {
-    if (alone) return run_packs<SampleStages, R, 1>(runs);
+    if (alone) return run_blocks<R>(runs);
     // W, G, a_k and s'(z_k)
     const auto numbers = 2 * (problem.net.parameters + problem.net.coordinates * samples_at_once);
-    if (few || !fits_first_level(numbers * native)) return run_packs<SampleStages, R, half>(runs);
-    return run_packs<SampleStages, R, native>(runs);
+    if (few || !fits_first_level(numbers * native)) return run_packs<BySamples, R, half>(runs);
+    return run_packs<BySamples, R, native>(runs);
   }
-  if (alone) return run_packs<ChainStages, R, 1>(runs);
+  if (alone) return run_packs<Chains, R, 1>(runs);
   // Beyond the first-level cache its bandwidth is the limit, and more lanes only take more of it.
   // Far beyond, a larger part of the runs of half a register stays there.
   const auto numbers = problem.net.parameters + 2 * problem.net.coordinates;
-  if (few || !fits_first_level(numbers * native / 3)) return run_packs<ChainStages, R, half>(runs);
+  if (few || !fits_first_level(numbers * native / 3)) return run_packs<Chains, R, half>(runs);
   if constexpr (plain) {
     if (fits_first_level(numbers * wide) && !runs.plan.adaptive() &&
         runs.count() > std::int64_t(threads) * native) {
-      return run_packs<ChainStages, R, wide>(runs);
+      return run_packs<Chains, R, wide>(runs);
     }
   }
-  return run_packs<ChainStages, R, native>(runs);
+  return run_packs<Chains, R, native>(runs);
 }
 
 // A SIMD lane per run
@@ -200,17 +231,6 @@ Outcome run_lanes(const Problem& problem, const Plan& plan, Scalar* weights, con
     run_lanes_of<R>(runs);
   };
   return by_rule(problem, plan, weights, records, stop, run);
-}
-
-inline std::ptrdiff_t lanes_state_size(const Problem& problem, const Fixed& plan, std::int64_t run,
-                                       std::int64_t steps) {
-  std::ptrdiff_t size = 0;
-  with_rule(plan.rule(run), [&]<template <class> class R>(RuleTag<R>) {
-    using P = Pack<double, 1>;
-    using Stages = LaneStages<ChainStages<P, R<P>>>;
-    size = Stages::state_size(problem.net, *plan.method->tableau, steps);
-  });
-  return size;
 }
 
 // On a device: a thread of it per run

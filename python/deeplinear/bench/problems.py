@@ -59,6 +59,11 @@ class Problem:
         """Count those of a linear gradient step: a product and a sum in pull, push and update."""
         return 6 * self.parameters
 
+    @property
+    def sample_flops(self) -> int:
+        """Count those of a gradient over the samples: forward, back, and the sum of products."""
+        return 6 * self.samples * self.parameters
+
     def data(self) -> tuple[Array, Array]:
         """Draw Gaussian inputs and noisy targets, scaled to a least-norm minimizer of norm one."""
         generator = np.random.default_rng(self.seed)
@@ -115,3 +120,11 @@ SINGLE_GELU = Problem(width=5, depth=10, runs=1, scale=0.5)
 DEEP_NETWORK = one_network(width=128, depth=1000)
 WIDE_NETWORK = one_network(width=512, depth=100)
 MIDDLE_NETWORK = one_network(width=64, depth=100)
+
+
+def bent_network(width: int, samples: int) -> Problem:
+    """Make one network of four layers, tanh after each but the last."""
+    return Problem(width, 4, 1, scale=width**-0.5, learning_rate=1e-3, samples=samples)
+
+
+BENT_NETWORK = bent_network(width=256, samples=2000)

@@ -9,6 +9,8 @@ from typing import Any
 
 from deeplinear.bench import ours
 from deeplinear.bench.baselines import (
+    BENT_NETWORK_DESCENT,
+    BENT_NETWORK_SHARPNESS,
     GRADIENT_DESCENT,
     ONE_NETWORK,
     ONE_NETWORK_SHARPNESS,
@@ -16,12 +18,14 @@ from deeplinear.bench.baselines import (
 )
 from deeplinear.bench.machine import ARITHMETIC, READ, READ_READ_WRITE
 from deeplinear.bench.problems import (
+    BENT_NETWORK,
     DEEP_NETWORK,
     MIDDLE_NETWORK,
     SHORT,
     SMALL,
     WIDE_NETWORK,
     Problem,
+    bent_network,
     one_network,
 )
 from deeplinear.bench.table import OURS
@@ -38,6 +42,8 @@ __all__ = [
     "make_works",
     "rules",
     "run_of",
+    "sample_sharpness",
+    "samples",
     "sharpness",
     "short_runs",
     "thread_counts",
@@ -160,6 +166,40 @@ def descent(name: str, problem: Problem, threads: int) -> Work:
     ]
     title = f"Gradient step, one network, {problem.name}, float64"
     return Work(name, title, "step", tuple(entries), _bytes(problem))
+
+
+def samples(name: str, problem: Problem, threads: int, dtype: str = "float64") -> Work:
+    """Set up gradient steps of one network with tanh between its layers, over the samples."""
+    common: dict[str, Any] = {"limit": ARITHMETIC, "quantity": _always(problem.sample_flops)}
+    entries = [
+        Entry(OURS, partial(ours.descent, problem, dtype, n, "tanh"), n, fixed_cost=True, **common)
+        for n in thread_counts(threads)
+    ]
+    entries += [
+        Entry(technique, run_of(found, problem, dtype), **common)
+        for technique, found in BENT_NETWORK_DESCENT.items()
+    ]
+    title = f"Gradient step, one tanh network, {problem.name}, n={problem.samples}, {dtype}"
+    return Work(name, title, "step", tuple(entries), dtype)
+
+
+def sample_sharpness(name: str, problem: Problem, threads: int) -> Work:
+    """Set up a sharpness of such a network: twice the operations of a gradient for a product."""
+    common: dict[str, Any] = {
+        "limit": ARITHMETIC,
+        "quantity": lambda result: 2.0 * problem.sample_flops * float(result.products),
+    }
+    compute = partial(ours.sharpness, problem, TOLERANCE, activation="tanh")
+    entries = [
+        Entry(OURS, partial(compute, n), n, value=_value, **common) for n in thread_counts(threads)
+    ]
+    entries += [
+        Entry(technique, compute_of(found, problem), value=float)
+        for technique, found in BENT_NETWORK_SHARPNESS.items()
+    ]
+    size = f"{problem.name}, n={problem.samples}"
+    title = f"Sharpness to {TOLERANCE:g}, one tanh network, {size}, float64"
+    return Work(name, title, "network", tuple(entries), "float64")
 
 
 def flow(name: str, problem: Problem, threads: int) -> Work:
@@ -314,6 +354,8 @@ _WORKS: dict[str, tuple[_Make, Problem, Problem]] = {
     "wide-flow": (flow, WIDE_NETWORK, one_network(128, 10)),
     "sharpness": (sharpness, MIDDLE_NETWORK, one_network(16, 20)),
     "deep-sharpness": (partial(sharpness, slow=True), DEEP_NETWORK, one_network(16, 50)),
+    "samples": (samples, BENT_NETWORK, bent_network(24, 100)),
+    "samples-sharpness": (sample_sharpness, BENT_NETWORK, bent_network(16, 50)),
     "warm-sharpness": (partial(sharpness, warm=True), DEEP_NETWORK, one_network(16, 50)),
 }
 #: The names of all works.

@@ -18,6 +18,8 @@ from deeplinear.bench.problems import Array
 
 __all__ = [
     "ADAPTIVE_FLOW",
+    "BENT_NETWORK_DESCENT",
+    "BENT_NETWORK_SHARPNESS",
     "GELU_GRADIENT_DESCENT",
     "GELU_SHARPNESS",
     "GRADIENT_DESCENT",
@@ -171,8 +173,8 @@ SHARPNESS = {
 }
 
 GELU_SHARPNESS = {
-    **_torch_eigsh(gelu=True),
-    "JAX + eigsh": Technique("jax_eigsh", "sharpness", JAX_EIGSH, {"gelu": True}),
+    **_torch_eigsh(activation="gelu"),
+    "JAX + eigsh": Technique("jax_eigsh", "sharpness", JAX_EIGSH, {"activation": "gelu"}),
 }
 
 # Gradient steps of one large network
@@ -199,5 +201,23 @@ ONE_NETWORK_SHARPNESS = {
     ),
     "PyTorch, autograd twice + eigsh, graph kept": Technique(
         "torch_eigsh", "sharpness", TORCH_EIGSH, {"keep_graph": True}
+    ),
+}
+
+# The same of one network with tanh after every layer but the last
+BENT_NETWORK_DESCENT = {
+    "JAX, grad over the samples, all steps compiled": Technique("jax_network", "bent_samples", JAX),
+    "PyTorch, autograd over the samples": Technique("torch_network", "bent_samples", TORCH),
+}
+
+BENT_NETWORK_SHARPNESS = {
+    "JAX, jvp of grad + eigsh": Technique(
+        "jax_eigsh", "sharpness", JAX_EIGSH, {"activation": "tanh"}
+    ),
+    "PyTorch, autograd twice + eigsh": Technique(
+        "torch_eigsh", "sharpness", TORCH_EIGSH, {"keep_graph": False, "activation": "tanh"}
+    ),
+    "PyTorch, autograd twice + eigsh, graph kept": Technique(
+        "torch_eigsh", "sharpness", TORCH_EIGSH, {"keep_graph": True, "activation": "tanh"}
     ),
 }

@@ -22,9 +22,16 @@ set_up()
 
 
 MOST_UNROLLED = 20
+ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "identity": lambda z: z,
+    "gelu": jax.nn.gelu,
+    "tanh": jnp.tanh,
+}
 
 
-def sharpness(problem: Problem, tolerance: float, gelu: bool = False) -> Callable[[], float]:
+def sharpness(
+    problem: Problem, tolerance: float, activation: str = "identity"
+) -> Callable[[], float]:
     """Prepare the largest eigenvalue of the Hessian of the risk over the samples."""
     X, y = map(jnp.asarray, problem.data())
     square, last = problem.square_weights("float64")
@@ -33,7 +40,7 @@ def sharpness(problem: Problem, tolerance: float, gelu: bool = False) -> Callabl
     at_once = problem.depth - 1 if problem.depth <= MOST_UNROLLED else 1
 
     def forward(hidden: jax.Array, layer: jax.Array) -> tuple[jax.Array, None]:
-        return (jax.nn.gelu(layer @ hidden) if gelu else layer @ hidden), None
+        return ACTIVATIONS[activation](layer @ hidden), None
 
     def risk(parameters: jax.Array) -> jax.Array:
         layers = parameters[: -problem.width].reshape(square[0].shape)

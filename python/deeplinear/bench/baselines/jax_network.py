@@ -41,6 +41,26 @@ def samples(problem: Problem, dtype: str) -> Job:
     return _continuing(problem, dtype, train)
 
 
+def bent_samples(problem: Problem, dtype: str) -> Job:
+    """Train with tanh after every layer but the last: layers written out, all steps compiled."""
+    X, y = (jnp.asarray(array, dtype) for array in problem.data())
+    rate = np.dtype(dtype).type(problem.learning_rate)
+
+    def risk(weights: Weights) -> jax.Array:
+        hidden = X.T
+        for layer in weights[0]:
+            hidden = jnp.tanh(layer @ hidden)
+        return ((weights[1] @ hidden - y) ** 2).mean()
+
+    def step(_: Any, now: Weights) -> Weights:
+        return jax.tree.map(lambda x, g: x - rate * g, now, jax.grad(risk)(now))
+
+    def train(weights: Weights, steps: jax.Array) -> Weights:
+        return lax.fori_loop(0, steps, step, weights)
+
+    return _continuing(problem, dtype, jax.jit(train, donate_argnums=0))
+
+
 def vector_chain(problem: Problem, dtype: str) -> Job:
     """Train with rank-one gradients by two scans, in a compiled loop over the steps."""
     step = rank_one_step(problem, dtype)

@@ -8,6 +8,7 @@ only adds its synchronisation.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,12 +17,18 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from deeplinear.bench.baselines import processors
 from deeplinear.bench.problems import Array, Problem
 
+ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "identity": lambda z: z,
+    "gelu": partial(torch.nn.functional.gelu, approximate="tanh"),
+    "tanh": torch.tanh,
+}
+
 
 def sharpness(
     problem: Problem,
     tolerance: float,
     keep_graph: bool,
-    gelu: bool = False,
+    activation: str = "identity",
     threads: int | None = None,
 ) -> Callable[[], float]:
     """Prepare the largest eigenvalue; by default on all processors."""
@@ -34,9 +41,7 @@ def sharpness(
     def risk(weights: list[torch.Tensor]) -> torch.Tensor:
         hidden = X
         for layer in weights[:-1]:
-            hidden = hidden @ layer.T
-            if gelu:
-                hidden = torch.nn.functional.gelu(hidden, approximate="tanh")
+            hidden = ACTIVATIONS[activation](hidden @ layer.T)
         return (((hidden @ weights[-1].T)[:, 0] - y) ** 2).mean()
 
     def gradient(weights: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:

@@ -1,0 +1,76 @@
+// The layers of a network as products with blocks of samples read them: their rows, and their
+// columns. The last layer is one row, q = W_L^T p.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "blocks/product.hpp"
+#include "model/shape.hpp"
+#include "threads/team.hpp"
+
+namespace deeplinear {
+
+template <class Scalar>
+class BlockWeights {
+ public:
+  explicit BlockWeights(const Shape& net) : net_(net), layers_(std::size_t(net.depth()) + 1) {
+    for (int k = 1; k <= net.depth(); ++k) {
+      layers_[std::size_t(k)] = {Panels<Scalar>(outputs(k), net.cols(k)),
+                                 Panels<Scalar>(net.cols(k), outputs(k))};
+    }
+  }
+
+  int outputs(int k) const { return k < net_.depth() ? net_.rows(k) : 1; }
+  // A W_k^T, A (n, d_{k-1}), and D W_k, D (n, d_k)
+  RowProduct<Scalar> forward(int k, PanelRows<Scalar> A) const {
+    return {A, layers_[std::size_t(k)].columns.from(0)};
+  }
+  RowProduct<Scalar> back(int k, PanelRows<Scalar> D) const {
+    return {D, layers_[std::size_t(k)].rows.from(0)};
+  }
+
+  // q_j
+  Scalar last(int j) const { return *layers_.back().rows.at(0, j); }
+
+  // The member's part of all layers from W (P,) and p (d_L,)
+  void copy(const Team::Member& member, const Scalar* W, const Scalar* readout) {
+    const int last = net_.depth();
+    for (int k = 1; k < last; ++k) copy_layer(member, k, W + net_.weights[k]);
+    W += net_.weights[last];
+    const int cols = net_.cols(last);
+    Layer& layer = layers_[std::size_t(last)];
+    const Team::Range own = member.share(cols);
+    for (int j = own.first; j < own.last; ++j) {
+      Scalar q = 0;
+      for (int i = 0; i < net_.rows(last); ++i)
+        q = multiply_add(readout[i], W[Index(i) * cols + j], q);
+      *layer.rows.at(0, j) = *layer.columns.at(j, 0) = q;
+    }
+  }
+
+ private:
+  struct Layer {
+    Panels<Scalar> rows, columns;
+  };
+
+  void copy_layer(const Team::Member& member, int k, const Scalar* W) {
+    Layer& layer = layers_[std::size_t(k)];
+    const int cols = net_.cols(k);
+    const Team::Range own = member.share(net_.rows(k), 8);
+    for (int i = own.first; i < own.last; ++i) layer.rows.set_row(i, W + Index(i) * cols);
+    // Some rows at a time, whose numbers lie together in a row of the columns
+    for (int first = own.first; first < own.last; first += 8) {
+      const int rows = std::min(8, own.last - first);
+      for (int j = 0; j < cols; ++j) {
+        Scalar* const to = layer.columns.at(j, first);
+        for (int i = 0; i < rows; ++i) to[i] = W[Index(first + i) * cols + j];
+      }
+    }
+  }
+
+  const Shape& net_;
+  std::vector<Layer> layers_;  // at [k]
+};
+
+}  // namespace deeplinear
