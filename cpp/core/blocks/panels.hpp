@@ -108,7 +108,10 @@ class Panels {
     }
   }
 
+  // All numbers, those of the padding among them
+  std::ptrdiff_t size() const { return std::ptrdiff_t(numbers_.size()); }
   Scalar* data() { return numbers_.data(); }
+  const Scalar* data() const { return numbers_.data(); }
 
  private:
   PanelShape<Scalar> shape_;

@@ -51,7 +51,11 @@ template <int R, int C, class Scalar, class Product>
     for (int l = 0; l < count; ++l, left += step, right += C * P::lanes) {
       P x[C];
 #pragma GCC unroll 8
-      for (int c = 0; c < C; ++c) x[c] = read_register(right + c * P::lanes);
+      for (int c = 0; c < C; ++c) {
+        x[c] = read_register(right + c * P::lanes);
+        // Of a panel that fills more than the first-level cache, the processor fetches too late.
+        __builtin_prefetch(right + (8 * C + c) * P::lanes);
+      }
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) {
         const P factor(left[r * row]);

@@ -104,9 +104,13 @@ void SampleLandscape::pass_back(int first, int last) {
 }
 
 bool SampleLandscape::finite() const {
+  // The padding is finite where its row is.
+  const auto all_finite = [](const Numbers& of) {
+    return Eigen::Map<const Eigen::ArrayXd>(of.data(), of.size()).allFinite();
+  };
   bool all = std::isfinite(risk_);
   for (int k = 1; k < net_.depth(); ++k) {
-    all = all && activations(k).allFinite() && columns(layer(k).D, net_.rows(k)).allFinite();
+    all = all && all_finite(layer(k).A) && all_finite(layer(k).D);
   }
   return all;
 }
