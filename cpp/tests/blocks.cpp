@@ -2,8 +2,9 @@
 // and registers.
 #include <vector>
 
-#include "blocks/product.hpp"
+#include "blocks/block_weights.hpp"
 #include "check.hpp"
+#include "model/layout.hpp"
 
 namespace {
 
@@ -83,6 +84,45 @@ void check_rows_from(int rows, int cols, Numbers& some) {
   }
 }
 
+// A W_k^T and D W_k of a network's layers, and q = W_L^T p in place of the last one
+template <class Scalar>
+void check_weights(int cols, int rows, Numbers& some) {
+  const Layout layout({cols, rows, 3});
+  const Shape net = layout;
+  const Matrix<Scalar> W(rows, cols, some), last(3, rows, some), p(1, 3, some), A(5, cols, some),
+      D(5, rows, some);
+  std::vector<Scalar> all = W.numbers;
+  all.insert(all.end(), last.numbers.begin(), last.numbers.end());
+  BlockWeights<Scalar> weights(net);
+  Team team(1);
+  weights.copy(Team::Member{team, 0}, all.data(), p.numbers.data());
+  const Panels<Scalar> a = A.panels(), d = D.panels();
+  Panels<Scalar> forward(5, rows), back(5, cols);
+  const auto store_in = [](Panels<Scalar>& to) {
+    return [&](std::ptrdiff_t at, const auto& sum) { to.set(at, sum); };
+  };
+  multiply<Scalar>(0, 5, forward.shape(), FromZero{}, store_in(forward),
+                   weights.forward(1, a.from(0)));
+  multiply<Scalar>(0, 5, back.shape(), FromZero{}, store_in(back), weights.back(1, d.from(0)));
+  for (int s = 0; s < 5; ++s) {
+    for (int i = 0; i < rows; ++i) {
+      Scalar sum = 0;
+      for (int j = 0; j < cols; ++j) sum = multiply_add(A.at(s, j), W.at(i, j), sum);
+      check_equal(*forward.at(s, i), sum);
+    }
+    for (int j = 0; j < cols; ++j) {
+      Scalar sum = 0;
+      for (int i = 0; i < rows; ++i) sum = multiply_add(D.at(s, i), W.at(i, j), sum);
+      check_equal(*back.at(s, j), sum);
+    }
+  }
+  for (int j = 0; j < rows; ++j) {
+    Scalar q = 0;
+    for (int i = 0; i < 3; ++i) q = multiply_add(p.at(0, i), last.at(i, j), q);
+    check_equal(weights.last(j), q);
+  }
+}
+
 template <class Scalar>
 void check_all(unsigned seed) {
   Numbers some(seed);
@@ -90,6 +130,7 @@ void check_all(unsigned seed) {
     check_products<Scalar>(1 + some.below(30), 1 + some.below(70), cols, some);
     check_products<Scalar>(1 + some.below(9), 1 + some.below(9), cols, some);
     check_rows_from<Scalar>(1 + some.below(9), cols, some);
+    check_weights<Scalar>(cols, 1 + some.below(2 * panel_width<Scalar>), some);
   }
 }
 

@@ -14,7 +14,7 @@ import xarray as xr
 
 import deeplinear as dl
 from engines import DTYPES
-from strategies import Problem, make_problem, relative_error, some_runs
+from strategies import Problem, bent, make_problem, relative_error, some_runs
 
 STEPS = 10_000_000  # more than will be taken
 
@@ -94,6 +94,25 @@ def test_a_run_on_its_way(method: str, dtype: str) -> None:
     # The last updates may be folded at another step: a rounding of the weights.
     error = relative_error(dataset.weights.values[0], again.weights.values[0])
     assert error <= (1e-12 if dtype == "float64" else 1e-6)
+
+
+@pytest.mark.parametrize("method", DYNAMICS)
+def test_a_run_over_many_samples(method: str) -> None:
+    """Its gradients end on their way; what is left is the last whole step, to the bit."""
+    problem = bent(make_problem((9, 60, 60, 1), "plain", 4001, seed=1), "tanh")
+    dynamics, length = DYNAMICS[method]
+    dataset = interrupted(problem, dynamics, **length | {"every": None})
+    assert dataset.status.item() == "unfinished"
+    assert np.isfinite(dataset.weights.values).all()
+    last = dataset.last_step.item()
+    if method == "dopri5":
+        return
+    steps: dict[str, Any] = {"steps": last} if method == "descent" else {"time": last * 1e-6}
+    again = dl.simulate(
+        problem.landscape, problem.weights, dynamics, engine="wide", every=None, **steps
+    )
+    assert again.last_step.item() == last
+    np.testing.assert_array_equal(dataset.weights.values, again.weights.values)
 
 
 def test_runs_before_and_after() -> None:

@@ -19,6 +19,7 @@
 #include "lanes/problem_numbers.hpp"
 #include "pointwise/activate.hpp"
 #include "pointwise/loss.hpp"
+#include "threads/stop.hpp"
 #include "threads/team.hpp"
 
 namespace deeplinear {
@@ -63,6 +64,9 @@ class BlockGradient {
     }
   }
 
+  // From then on a gradient ends, without a result, where it is to stop.
+  void watch(Stop& stop) { stop_ = &stop; }
+
   // G (P,) = the gradient at W (P,); returns the excess risk.
   P operator()(Numbers W, Numbers G) {
     const Scalar* const readout = problem_.readout.data();
@@ -76,7 +80,9 @@ class BlockGradient {
         for (int i = own.first; i < own.last; i += block_) {
           pass(first, i, std::min(i + block_, own.last));
         }
+        if (member.index == 0) stopped_ = stop_->poll();
         member.barrier();
+        if (stopped_) break;
         for_parts(count, [&](int part, int samples) {
           sums_.add(member, [&](int k, auto add) {
             add(ColumnProduct<Scalar>{samples, layer(k).D.from(part), below(k, first, part)});
@@ -154,6 +160,8 @@ class BlockGradient {
   std::vector<Layer> layers_;  // at [k]
   std::vector<P> part_;        // of the risk, of every few samples
   Team* team_ = nullptr;
+  Stop* stop_ = &Stop::never();
+  bool stopped_ = false;  // as the leader saw it in this chunk
 };
 
 }  // namespace deeplinear

@@ -57,11 +57,12 @@ class BlockWeights {
   void copy_layer(const Team::Member& member, int k, const Scalar* W) {
     Layer& layer = layers_[std::size_t(k)];
     const int cols = net_.cols(k);
-    const Team::Range own = member.share(net_.rows(k), 8);
+    const Team::Range own = member.share(net_.rows(k), rows_in_registers);
     for (int i = own.first; i < own.last; ++i) layer.rows.set_row(i, W + Index(i) * cols);
-    // Some rows at a time, whose numbers lie together in a row of the columns
-    for (int first = own.first; first < own.last; first += 8) {
-      const int rows = std::min(8, own.last - first);
+    // Some rows at a time, whose numbers lie together in a row of a panel
+    constexpr int most = rows_in_registers;
+    for (int first = own.first; first < own.last; first += most) {
+      const int rows = std::min(most, own.last - first);
       for (int j = 0; j < cols; ++j) {
         Scalar* const to = layer.columns.at(j, first);
         for (int i = 0; i < rows; ++i) to[i] = W[Index(first + i) * cols + j];

@@ -103,6 +103,7 @@ class AdaptiveSteps : protected Ensemble<Stages> {
   // another.
   P begin(P fresh) {
     const P excess = stages_.evaluate_at(Base::W(), last_stage);
+    if (Base::cut_short()) return zero<P>();
     stages_.take_over(last_stage, zero<P>() < fresh);
     const RiskValues values = Base::risk_values(excess);
     P again = zero<P>();

@@ -28,6 +28,7 @@ class FixedSteps : protected Ensemble<Stages> {
         return abandon();
       }
       P excess = stages_.start(Base::W());
+      if (Base::cut_short()) return abandon();
       const auto stops = [&] {
         return Mask<P>(Base::running() & ((excess <= threshold) | !finite(excess)));
       };
@@ -40,6 +41,7 @@ class FixedSteps : protected Ensemble<Stages> {
         }
         if (!restarted) break;
         excess = stages_.start(Base::W());
+        if (Base::cut_short()) return abandon();
       }
       if (!step()) return abandon();
       ++uncounted_;

@@ -40,11 +40,17 @@ class Ensemble {
         queue_(queue),
         threshold_(threshold(problem, plan.tolerance)),
         underflows_(underflows(problem)),
-        steps_between_polls_(std::max<std::int64_t>(1, 50000 / problem.net.parameters)) {}
+        steps_between_polls_(std::max<std::int64_t>(1, 50000 / work_of_step(problem))) {
+    if constexpr (watches) stages_.gradient().watch(stop);
+  }
 
   const auto& recorder() const { return recorder_; }
 
  protected:
+  // Whether a gradient may take long, and ends without a result where it is to stop
+  static constexpr bool watches =
+      requires(Stages& stages, Stop& stop) { stages.gradient().watch(stop); };
+
   // A run, and how far it is. Fixed steps count alone: next is the step count at which to look at
   // the run again.
   struct Lane : StepControl {
@@ -149,7 +155,10 @@ class Ensemble {
   P* W() { return lane_weights_.data(); }
 
   // Within a step, whose stages leave the weights as they are; where one of them takes long.
-  bool stop_between_stages() { return Stages::in_place && stop_.poll(); }
+  bool stop_between_stages() { return (Stages::in_place || watches) && stop_.poll(); }
+
+  // After a gradient: whether it has no result
+  bool cut_short() const { return watches && stop_.requested(); }
 
   // Leaves the runs that have not finished where they are.
   void abandon() {
@@ -197,6 +206,12 @@ class Ensemble {
   static bool underflows(const Problem& problem) {
     const double risk = risk_of_zero(problem);
     return risk > 0 && risk < 1e8 * double(std::numeric_limits<Scalar>::min());
+  }
+
+  // Multiply-adds, but for a factor
+  static std::int64_t work_of_step(const Problem& problem) {
+    const std::int64_t samples = problem.by_samples() ? problem.samples.train.count() : 1;
+    return samples * problem.net.parameters;
   }
 
   Scalar* weights_of(std::int64_t run) { return weights_ + run * problem_.net.parameters; }
