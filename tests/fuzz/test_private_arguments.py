@@ -268,7 +268,7 @@ def test_records_and_engines_that_a_problem_lacks(setting: str) -> None:
                 _core.simulate(**right | {"record": [(name, 1)]})
     for engine in _core.engines():
         assert _core.engine_lacks(problem, engine) is None
-        _core.simulate(**arguments_of("simulate", setting) | {"engine": engine})
+        _core.simulate(**right | {"engine": engine, "progress": lambda share: None})
 
 
 def test_maps_of_networks_that_are_none() -> None:
