@@ -84,15 +84,17 @@ void check_rows_from(int rows, int cols, Numbers& some) {
   }
 }
 
-// A W_k^T and D W_k of a network's layers, and q = W_L^T p in place of the last one
+// A W_k^T and D W_k of a layer that is not the first, and q = W_L^T p in place of the last one
 template <class Scalar>
 void check_weights(int cols, int rows, Numbers& some) {
-  const Layout layout({cols, rows, 3});
+  const Layout layout({2, cols, rows, 3});
   const Shape net = layout;
-  const Matrix<Scalar> W(rows, cols, some), last(3, rows, some), p(1, 3, some), A(5, cols, some),
-      D(5, rows, some);
-  std::vector<Scalar> all = W.numbers;
-  all.insert(all.end(), last.numbers.begin(), last.numbers.end());
+  const Matrix<Scalar> first(cols, 2, some), W(rows, cols, some), last(3, rows, some),
+      p(1, 3, some), A(5, cols, some), D(5, rows, some);
+  std::vector<Scalar> all;
+  for (const auto* layer : {&first, &W, &last}) {
+    all.insert(all.end(), layer->numbers.begin(), layer->numbers.end());
+  }
   BlockWeights<Scalar> weights(net);
   Team team(1);
   weights.copy(Team::Member{team, 0}, all.data(), p.numbers.data());
@@ -102,8 +104,8 @@ void check_weights(int cols, int rows, Numbers& some) {
     return [&](std::ptrdiff_t at, const auto& sum) { to.set(at, sum); };
   };
   multiply<Scalar>(0, 5, forward.shape(), FromZero{}, store_in(forward),
-                   weights.forward(1, a.from(0)));
-  multiply<Scalar>(0, 5, back.shape(), FromZero{}, store_in(back), weights.back(1, d.from(0)));
+                   weights.forward(2, a.from(0)));
+  multiply<Scalar>(0, 5, back.shape(), FromZero{}, store_in(back), weights.back(2, d.from(0)));
   for (int s = 0; s < 5; ++s) {
     for (int i = 0; i < rows; ++i) {
       Scalar sum = 0;

@@ -17,7 +17,6 @@
 #include "blocks/block_weights.hpp"
 #include "blocks/gradient_sums.hpp"
 #include "lanes/problem_numbers.hpp"
-#include "pointwise/activate.hpp"
 #include "pointwise/loss.hpp"
 #include "threads/stop.hpp"
 #include "threads/team.hpp"
@@ -59,7 +58,7 @@ class BlockGradient {
     team_ = &team;
     chunk_ = std::min(problem_.samples, samples_in_chunk(team.size()));
     for (int k = 1; k <= net_.depth(); ++k) {
-      const Panels<Scalar> rows(chunk_, weights_.outputs(k));
+      const Panels<Scalar> rows(chunk_, outputs_of(net_, k));
       layers_[std::size_t(k)] = {rows, rows};
     }
   }
@@ -72,19 +71,15 @@ class BlockGradient {
     const Scalar* const readout = problem_.readout.data();
     team_->run([&](Team::Member member) {
       weights_.copy(member, reinterpret_cast<const Scalar*>(W), readout);
-      sums_.clear(member);
       member.barrier();
       for (int first = 0; first < problem_.samples; first += chunk_) {
         const int count = std::min(chunk_, problem_.samples - first);
-        const Team::Range own = member.share(count, samples_in_unit);
-        for (int i = own.first; i < own.last; i += block_) {
-          pass(first, i, std::min(i + block_, own.last));
-        }
+        for_blocks(member, count, block_, [&](int begin, int end) { pass(first, begin, end); });
         if (member.index == 0) stopped_ = stop_->poll();
         member.barrier();
         if (stopped_) break;
         for_parts(count, [&](int part, int samples) {
-          sums_.add(member, [&](int k, auto add) {
+          sums_.add(member, first + part == 0, [&](int k, auto add) {
             add(ColumnProduct<Scalar>{samples, layer(k).D.from(part), below(k, first, part)});
           });
         });
@@ -116,15 +111,8 @@ class BlockGradient {
   void pass(int first, int begin, int end) {
     const int depth = net_.depth();
     for (int k = 1; k <= depth; ++k) {
-      Panels<Scalar>&A = layer(k).A, &slope = layer(k).D;
-      multiply<Scalar>(
-          begin, end, A.shape(), FromZero{},
-          [&](std::ptrdiff_t at, const auto& z) { A.set(at, z); },
-          weights_.forward(k, below(k, first)));
-      if (k == depth) continue;
-      A.for_each_part(begin, end, [&](std::ptrdiff_t place, std::ptrdiff_t count) {
-        activate(problem_.activation, count, A.data() + place, slope.data() + place);
-      });
+      weights_.pass_forward(k, below(k, first), problem_.activation, begin, end, layer(k).A,
+                            layer(k).D);
     }
     find_residuals(first, begin, end);
     for (int k = depth; k > 1; --k) {

@@ -6,6 +6,7 @@
 
 #include "blocks/panels.hpp"
 #include "model/problem.hpp"
+#include "threads/team.hpp"
 
 namespace deeplinear {
 
@@ -25,8 +26,6 @@ Panels<Scalar> panels_of(const SampleSet& set, int d) {
 // The samples, and what the risk is made of, as long as the problem lives
 template <class Scalar>
 struct BlockNumbers {
-  using Real = Scalar;
-
   explicit BlockNumbers(const Problem& problem)
       : net(problem.net),
         activation(problem.samples.activation),
@@ -76,6 +75,18 @@ int samples_in_block(const Shape& net) {
 }
 // Threads have whole units of them.
 inline constexpr int samples_in_unit = 8;
+
+// Calls pass(first, last) for the blocks of a member's part of so many samples.
+template <class Pass>
+void for_blocks(const Team::Member& member, int samples, int block, Pass pass) {
+  const Team::Range own = member.share(samples, samples_in_unit);
+  for (int i = own.first; i < own.last; i += block) pass(i, std::min(i + block, own.last));
+}
+
+// The outputs of layer k, of which the last is q = W_L^T p, one row
+inline int outputs_of(const Shape& net, int k) {
+  return k < net.depth() ? net.rows(k) : 1;
+}
 
 // More threads would wait for each other longer than they work.
 inline int most_useful_threads(const Problem& problem) {

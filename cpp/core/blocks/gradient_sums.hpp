@@ -5,9 +5,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "blocks/block_numbers.hpp"
 #include "blocks/product.hpp"
-#include "model/shape.hpp"
-#include "threads/team.hpp"
 
 namespace deeplinear {
 
@@ -17,29 +16,21 @@ class GradientSums {
  public:
   explicit GradientSums(const Shape& net) : net_(net), layers_(std::size_t(net.depth()) + 1) {
     for (int k = 1; k <= net.depth(); ++k) {
-      layers_[std::size_t(k)] = Panels<Scalar>(rows(k), net.cols(k));
+      layers_[std::size_t(k)] = Panels<Scalar>(outputs_of(net, k), net.cols(k));
       units_ += units(k);
     }
   }
 
-  // The member's part of: zeros
-  void clear(const Team::Member& member) {
-    for_each_part(member, [this](int k, int first, int last) {
-      Panels<Scalar>& sum = layers_[std::size_t(k)];
-      sum.for_each_part(first, last, [&](std::ptrdiff_t place, std::ptrdiff_t count) {
-        std::fill_n(sum.data() + place, count, Scalar(0));
-      });
-    });
-  }
-
-  // The member's part of: the sum of each layer += the products that products(k, add) hands to add
+  // The member's part of: the sum of each layer, or nothing where it is `fresh`, += the products
+  // that products(k, add) hands to add
   template <class Products>
-  void add(const Team::Member& member, const Products& products) {
+  void add(const Team::Member& member, bool fresh, const Products& products) {
     for_each_part(member, [&](int k, int first, int last) {
       Panels<Scalar>& sums = layers_[std::size_t(k)];
       products(k, [&](const auto&... product) {
         multiply<Scalar>(
-            first, last, sums.shape(), [&](std::ptrdiff_t at, const auto&) { return sums.get(at); },
+            first, last, sums.shape(),
+            [&](std::ptrdiff_t at, const auto& none) { return fresh ? none : sums.get(at); },
             [&](std::ptrdiff_t at, const auto& sum) { sums.set(at, sum); }, product...);
       });
     });
@@ -66,8 +57,7 @@ class GradientSums {
  private:
   static constexpr int unit = rows_in_registers;
 
-  int rows(int k) const { return k < net_.depth() ? net_.rows(k) : 1; }
-  int units(int k) const { return (rows(k) + unit - 1) / unit; }
+  int units(int k) const { return (outputs_of(net_, k) + unit - 1) / unit; }
 
   // Calls body(k, first, last) for the member's rows of each layer where it has some.
   template <class Body>
@@ -76,7 +66,8 @@ class GradientSums {
     int before = 0;
     for (int k = 1; k <= net_.depth(); before += units(k++)) {
       const int first = std::clamp(own.first - before, 0, units(k)) * unit;
-      const int last = std::min(std::clamp(own.last - before, 0, units(k)) * unit, rows(k));
+      const int last =
+          std::min(std::clamp(own.last - before, 0, units(k)) * unit, outputs_of(net_, k));
       if (first < last) body(k, first, last);
     }
   }

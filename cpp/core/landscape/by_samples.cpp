@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "pointwise/activate.hpp"
 #include "pointwise/loss.hpp"
 
 namespace deeplinear {
@@ -43,24 +42,16 @@ SampleLandscape::SampleLandscape(const Problem& problem, Team& team)
   }
 }
 
-template <class Pass>
-void SampleLandscape::for_blocks(const Team::Member& member, int first, int count, Pass pass) {
-  const int block = samples_in_block<double>(net_);
-  const Team::Range own = member.share(count, samples_in_unit);
-  for (int i = own.first; i < own.last; i += block) {
-    pass(first + i, first + std::min(i + block, own.last));
-  }
-}
-
 void SampleLandscape::evaluate(const Weights& W) {
   W_ = W.values;
   team_.run([&](Team::Member member) {
     weights_.copy(member, W_, numbers_.readout.data());
     member.barrier();
-    for_blocks(member, 0, numbers_.samples, [this](int first, int last) {
-      pass_forward(first, last);
-      pass_back(first, last);
-    });
+    for_blocks(member, numbers_.samples, samples_in_block<double>(net_),
+               [this](int first, int last) {
+                 pass_forward(first, last);
+                 pass_back(first, last);
+               });
   });
   risk_ = mean_loss(numbers_.loss, f_, numbers_.targets);
 }
@@ -69,18 +60,10 @@ void SampleLandscape::pass_forward(int first, int last) {
   const int depth = net_.depth();
   for (int k = 1; k < depth; ++k) {
     Layer& to = layer(k);
-    multiply<double>(
-        first, last, to.A.shape(), FromZero{},
-        [&](std::ptrdiff_t at, const auto& z) { to.A.set(at, z); }, weights_.forward(k, below(k)));
-    to.A.for_each_part(first, last, [&](std::ptrdiff_t place, std::ptrdiff_t count) {
-      activate(numbers_.activation, count, to.A.data() + place, to.slope.data() + place,
-               to.curvature.data() + place);
-    });
+    weights_.pass_forward(k, below(k), numbers_.activation, first, last, to.A, to.slope,
+                          &to.curvature);
   }
-  multiply<double>(
-      first, last, f_.shape(), FromZero{},
-      [this](std::ptrdiff_t at, const auto& f) { f_.set(at, f); },
-      weights_.forward(depth, below(depth)));
+  weights_.pass_forward(depth, below(depth), numbers_.activation, first, last, f_, f_);
   with_loss(numbers_.loss, [&]<Loss L>(L) {
     for (int i = first; i < last; ++i) {
       const One output(*f_.at(i, 0)), target(numbers_.targets[std::size_t(i)]);
@@ -117,9 +100,8 @@ bool SampleLandscape::finite() const {
 
 void SampleLandscape::gradient(double* out) {
   team_.run([&](Team::Member member) {
-    sums_.clear(member);
     for_parts(numbers_.samples, [&](int first, int count) {
-      sums_.add(member, [&](int k, auto add) {
+      sums_.add(member, first == 0, [&](int k, auto add) {
         add(ColumnProduct<double>{count, back(k, first), below(k, first)});
       });
     });
@@ -136,26 +118,25 @@ void SampleLandscape::gradient(double* out) {
 //   B'_{k-1} = D_k V_k + D'_k W_k,
 //   (H V)_k = D'_k^T A_{k-1} + D_k^T A'_{k-1},   (H V)_L = p (A_{L-1}^T g' + A'_{L-1}^T g)^T.
 void SampleLandscape::hessian_vector_product(const double* V, double* out) {
-  if (!differentiates_) {
-    differentiates_ = true;
+  if (dg_.size() == 0) {
     dg_ = g_;
     for (int k = 1; k < net_.depth(); ++k) {
       layer(k).dA = layer(k).dD = Numbers(numbers_.samples, net_.rows(k));
     }
   }
   const double* const readout = numbers_.readout.data();
-  const int most = samples_in_chunk(team_.size());
+  const int most = samples_in_chunk(team_.size()), block = samples_in_block<double>(net_);
   team_.run([&](Team::Member member) {
     direction_.copy(member, V, readout);
-    sums_.clear(member);
     member.barrier();
     for (int chunk = 0; chunk < numbers_.samples; chunk += most) {
       const int size = std::min(most, numbers_.samples - chunk);
-      for_blocks(member, chunk, size, [this](int begin, int end) { differentiate(begin, end); });
+      for_blocks(member, size, block,
+                 [&](int begin, int end) { differentiate(chunk + begin, chunk + end); });
       member.barrier();
       for_parts(size, [&](int part, int count) {
         const int first = chunk + part;
-        sums_.add(member, [&](int k, auto add) {
+        sums_.add(member, first == 0, [&](int k, auto add) {
           const ColumnProduct<double> changed{count, changes_back(k, first), below(k, first)};
           if (k == 1) return add(changed);
           add(changed, ColumnProduct<double>{count, back(k, first), changes_below(k, first)});
@@ -250,15 +231,9 @@ double SampleLandscape::test_risk() const {
   const int depth = net_.depth(), count = test.count();
   Numbers A = panels_of<double>(test, net_.widths[0]);
   for (int k = 1; k <= depth; ++k) {
-    Numbers Z(count, weights_.outputs(k)), slope = Z;
-    multiply<double>(
-        0, count, Z.shape(), FromZero{}, [&](std::ptrdiff_t at, const auto& z) { Z.set(at, z); },
-        weights_.forward(k, A.from(0)));
+    Numbers Z(count, outputs_of(net_, k)), slope = Z;
+    weights_.pass_forward(k, A.from(0), numbers_.activation, 0, count, Z, slope);
     A = std::move(Z);
-    if (k == depth) break;
-    A.for_each_part(0, count, [&](std::ptrdiff_t place, std::ptrdiff_t size) {
-      activate(numbers_.activation, size, A.data() + place, slope.data() + place);
-    });
   }
   return mean_loss(numbers_.loss, A, test.targets);
 }

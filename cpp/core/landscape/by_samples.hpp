@@ -89,10 +89,6 @@ class SampleLandscape {
     return (k < net_.depth() ? layer(k).dD : dg_).from(first);
   }
 
-  // Calls pass(first, last) for the member's blocks of the samples first .. first + count - 1.
-  template <class Pass>
-  void for_blocks(const Team::Member& member, int first, int count, Pass pass);
-
   void pass_forward(int first, int last);
   void pass_back(int first, int last);
   void differentiate(int first, int last);
@@ -109,10 +105,9 @@ class SampleLandscape {
   BlockWeights<double> weights_, direction_;
   GradientSums<double> sums_;
   std::vector<Layer> layers_;  // k = 1 .. L-1
-  Numbers g_, dg_, f_;         // g, g' and f (n, 1)
+  Numbers g_, dg_, f_;         // g, g' and f (n, 1); g' once it was asked for
   Vector curvature_;           // l''(f, y) / n
   double risk_ = 0;
-  bool differentiates_ = false;  // there is memory for it
 };
 
 }  // namespace deeplinear
